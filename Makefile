@@ -1,0 +1,55 @@
+# Everything a developer does. `make` alone says what there is.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full check format bench lock wheel clean
+
+help: ## this text
+	@echo "footfall: counts of passages, from the sensor's serial line to open data"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  ARGS=\"...\" goes to the program, e.g. make demo ARGS=\"--port 8080 --history 7\""
+
+demo: ## start the simulated city on this machine: http://127.0.0.1:8000 (Ctrl-C stops it)
+	@$(PYTHON) tools/setup.py demo --venv $(VENV)
+	@exec $(BIN)/footfall-demo $(ARGS)
+
+test: ## run every test with small seeded counts (under 10 minutes)
+	@$(PYTHON) tools/setup.py test --venv $(VENV)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+test-full: ## the same and the large counts (under an hour)
+	@$(PYTHON) tools/setup.py test --venv $(VENV)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "full or not full" $(ARGS)
+
+check: ## lint, types, import contracts
+	@$(PYTHON) tools/setup.py check --venv $(VENV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: ## put the code into the house format
+	@$(PYTHON) tools/setup.py check --venv $(VENV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: ## measure speed and memory against named peers
+	@$(PYTHON) tools/setup.py test --venv $(VENV)
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: ## lock the dependencies anew (versions and hashes, no addresses)
+	@$(PYTHON) tools/setup.py check --venv $(VENV)
+	@$(BIN)/python tools/lock.py
+
+wheel: ## build the wheel and the source archive into dist/
+	@$(PYTHON) tools/setup.py test --venv $(VENV)
+	@$(BIN)/python -m build --no-isolation $(ARGS)
+
+clean: ## remove what the set-up and the tools made
+	rm -rf $(VENV) node_modules dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf api/footfall_api/static/vendor

@@ -1,0 +1,33 @@
+"""A paho client, made the same way in every role that speaks MQTT."""
+
+import ssl
+
+from paho.mqtt.client import Client, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+
+from footfall_role.settings import MqttSettings
+
+
+def new_client(
+    settings: MqttSettings, client_id: str, *, clean_session: bool = True, manual_ack: bool = False
+) -> Client:
+    """A client with credentials and TLS set, not yet connected; reconnects wait 1 to 30 s.
+
+    The client logs in with its id as name where no user name is set, because brokers may keep a queue only for named
+    sessions (amqtt does).
+    """
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        clean_session=clean_session,
+        protocol=MQTTv311,
+        manual_ack=manual_ack,
+    )
+    client.username_pw_set(settings.username or client_id, settings.password.get_secret_value() or None)
+    if settings.tls:
+        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+        client.tls_set_context(context)
+    client.reconnect_delay_set(min_delay=1, max_delay=30)
+    return client

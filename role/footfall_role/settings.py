@@ -1,0 +1,156 @@
+"""Typed settings of a role: one TOML file and ``FOOTFALL_*`` variables, checked before anything connects.
+
+The environment wins over the file, the file over the defaults. Nested keys are joined with two underscores:
+``FOOTFALL_MQTT__HOST=broker.example`` is ``host`` in ``[mqtt]``. An unknown key is refused, because a misspelt setting
+that is silently ignored is found months later.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+ENV_PREFIX = "FOOTFALL_"
+_MASK = "********"
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; one line for each fault: which setting, its value, what would be right."""
+
+
+class Section(BaseModel):
+    """A table of the TOML file. Closed: a key it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MqttSettings(Section):
+    """Where the broker is and how to log in."""
+
+    host: str = Field("127.0.0.1", description="host name or address of the broker")
+    port: int = Field(1883, ge=1, le=65535, description="its port; 8883 is usual with TLS")
+    username: str = Field("", description="empty: the client's own id")
+    password: SecretStr = Field(SecretStr(""), description="better given as FOOTFALL_MQTT__PASSWORD")
+    tls: bool = Field(False, description="encrypt and check the broker's certificate")
+    ca_file: Path | None = Field(None, description="certificate authority; none: the system's")
+    cert_file: Path | None = Field(None, description="client certificate, if the broker wants one")
+    key_file: Path | None = Field(None, description="its key")
+    keepalive_s: int = Field(30, ge=5, le=3600, description="seconds between signs of life")
+
+
+class MetricsSettings(Section):
+    """Where Prometheus may ask for ``/metrics``."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int | None = Field(None, ge=1, le=65535, description="none: no metrics port")
+
+
+class RoleSettings(BaseSettings):
+    """Base of each role's settings: the file, the environment, the log level."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # no hidden files
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, whose content arrives as init values."""
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, path: Path | None) -> Self:
+        """The settings in force.
+
+        Raises:
+            SettingsError: no such file, not TOML, or a value that cannot be used. One line for each fault.
+        """
+        try:
+            return cls(**_read(path))
+        except ValidationError as error:
+            where = str(path) if path else "the environment"
+            raise SettingsError("\n".join(_sentences(error, where))) from error
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def _sentences(error: ValidationError, where: str) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False):
+        place = ".".join(str(part) for part in fault["loc"]) or "settings"
+        variable = ENV_PREFIX + "__".join(str(part) for part in fault["loc"]).upper()
+        source = f"${variable}" if variable in os.environ else where
+        given = fault.get("input")
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{source}: {place} is not a setting (it has {given!r}); remove it or correct its name")
+        elif fault["type"] == "missing":
+            lines.append(f"{source}: {place} is missing")
+        else:
+            value = "" if isinstance(given, dict | list | SecretStr) or _is_secret(place) else f" (it is {given!r})"
+            lines.append(f"{source}: {place}: {fault['msg'].removeprefix('Value error, ')}{value}")
+    return lines
+
+
+def _is_secret(place: str) -> bool:
+    return any(word in place for word in ("password", "token", "secret", "dsn"))
+
+
+def print_config(settings: BaseModel) -> str:
+    """The settings in force as TOML, secrets masked, so that the output can be shown to others."""
+    return "\n".join(_toml(settings.model_dump(mode="python"), ())) + "\n"
+
+
+def _toml(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
+    lines = [f"{key} = {_value(value)}" for key, value in table.items() if not _is_table(value)]
+    lines = [line if not line.endswith("= None") else f"# {line.removesuffix(' = None')} is not set" for line in lines]
+    for key, value in table.items():
+        name = (*path, key)
+        if isinstance(value, dict):
+            lines += ["", f"[{'.'.join(name)}]", *_toml(value, name)]
+        elif _is_table(value):
+            for item in value:
+                lines += ["", f"[[{'.'.join(name)}]]", *_toml(item, name)]
+    return lines
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(item, dict) for item in value)
+    )
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, SecretStr):
+        return f'"{_MASK}"' if value.get_secret_value() else '""'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,1 @@
+"""What the tests of several parts share: waiting for a condition, names that no other test uses."""

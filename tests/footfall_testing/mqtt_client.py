@@ -1,0 +1,56 @@
+"""An MQTT client for tests: publish and wait, or collect what comes."""
+
+import threading
+from collections.abc import Iterable
+from typing import Self
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from footfall_demo.broker import Broker
+from footfall_testing.waiting import wait_until
+
+
+class TestClient:
+    """A context with a connected client, logged in as `name`, that keeps the latest payload of each topic it hears."""
+
+    __test__ = False  # not a test, whatever pytest makes of the name
+
+    def __init__(self, broker: Broker, name: str, topics: Iterable[str] = ()) -> None:
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=name)
+        self._client.username_pw_set(name)
+        self._broker = broker
+        self._topics = list(topics)
+        self._ready = threading.Event()
+        self.heard: dict[str, bytes] = {}
+        self.history: list[tuple[str, bytes]] = []
+
+    def __enter__(self) -> Self:
+        self._client.on_message = self._message
+        self._client.on_connect = lambda client, *_: (
+            client.subscribe([(topic, 1) for topic in self._topics]) if self._topics else self._ready.set()
+        )
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.connect(self._broker.host, self._broker.port)
+        self._client.loop_start()
+        assert self._ready.wait(20), "no connection to the broker"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, messages: Iterable[tuple[str, bytes]], *, retain: bool = False, qos: int = 1) -> None:
+        """Publish and wait until the broker has taken them all."""
+        infos = [self._client.publish(topic, payload, qos, retain) for topic, payload in messages]
+        for info in infos:
+            info.wait_for_publish(20)
+
+    def wait_for(self, topic: str) -> bytes:
+        """The latest payload on `topic`, waiting for the first."""
+        wait_until(lambda: topic in self.heard, what=topic)
+        return self.heard[topic]
+
+    def _message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        self.heard[message.topic] = bytes(message.payload)
+        self.history.append((message.topic, bytes(message.payload)))

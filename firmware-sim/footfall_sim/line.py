@@ -1,0 +1,182 @@
+"""A serial line that does not exist: a pseudo-terminal behind a stable path, as slow as a real line and as forgetful.
+
+A pseudo-terminal differs from a UART in four ways that matter here. It starts in a mode for people, which echoes and
+rewrites bytes: so it is made raw before anything else. It ends when nobody holds its far end: so that is kept open. It
+takes any number of bytes at once: so they are paced to the baud rate. And it keeps what nobody reads, where a UART's
+buffer runs over: so bytes that were not read for a while are thrown away.
+"""
+
+import array
+import errno
+import fcntl
+import os
+import termios
+import tty
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+BITS_PER_CHAR = 10
+"""8N1: start bit, eight data bits, stop bit."""
+STALE_S = 5.0
+"""Nobody opened the line if bytes lie unread for so long; they are discarded, as by a port that is closed."""
+SHOWN_MAX = 4095
+"""Most unread bytes that Linux tells of; more may lie behind them."""
+QUEUE_MAX = 16_384
+"""Bytes that wait for their turn on the wire; what a device says beyond that is lost."""
+
+
+class LinkTakenError(OSError):
+    """The link's path is something else than a symbolic link; it is left alone."""
+
+
+def _unchanged(data: bytes, _elapsed_s: float) -> bytes:
+    return data
+
+
+class PtyLine:
+    """One line. All times are seconds on one monotonic clock.
+
+    `disturb` gets the bytes that reach the far end and the seconds since it was last called; what it returns arrives.
+    """
+
+    def __init__(self, link: Path, *, baud: int, disturb: Callable[[bytes, float], bytes] = _unchanged) -> None:
+        self.link = link
+        self.overrun_bytes = 0
+        self._chars_per_s = baud / BITS_PER_CHAR
+        self._disturb = disturb
+        self._queue = bytearray()
+        self._credit = 0.0
+        self._pumped_at = 0.0
+        self._consumed_at = 0.0
+        self._expected = 0
+        self._master: int | None = None
+        self._far = -1
+        self._name = ""
+
+    @property
+    def fd(self) -> int | None:
+        """What to watch for bytes from the host; None while unplugged."""
+        return self._master
+
+    @property
+    def device(self) -> str:
+        """The path behind the link, e.g. ``/dev/pts/7``; empty while unplugged."""
+        return self._name if self._master is not None else ""
+
+    def plug(self, now: float) -> None:
+        """Appear under the link; never twice in a row under the same device name.
+
+        Raises LinkTakenError if the link's path is a file, a directory or a real device.
+        """
+        if self._master is not None:
+            return
+        if self.link.exists() and not self.link.is_symlink():
+            raise LinkTakenError(errno.EEXIST, "is not a symbolic link and is left alone", str(self.link))
+        self._master, self._far, name = _open_raw()
+        if name == self._name:
+            # As long as the old number is taken the kernel gives another one.
+            again = _open_raw()
+            os.close(self._master)
+            os.close(self._far)
+            self._master, self._far, name = again
+        self._name = name
+        self._queue.clear()
+        self._pumped_at = self._consumed_at = now
+        self._credit = 0.0
+        self._expected = 0
+        _point(self.link, name)
+
+    def unplug(self) -> None:
+        """Disappear, link and all; a host that has the line open gets an error."""
+        if self._master is None:
+            return
+        with suppress(OSError):
+            if str(self.link.readlink()) == self._name:  # not that of another simulator
+                self.link.unlink()
+        os.close(self._far)
+        os.close(self._master)
+        self._master = None
+
+    def receive(self) -> bytes:
+        """What the host has written since; empty if nothing."""
+        if self._master is None:
+            return b""
+        try:
+            return os.read(self._master, 65_536)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            # EIO: the host closed the far end in the last moment. Nothing is wrong with our side.
+            if error.errno == errno.EIO:
+                return b""
+            raise
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the wire. Nothing is kept for a line that is not plugged."""
+        if self._master is None:
+            return
+        room = QUEUE_MAX - len(self._queue)
+        self._queue += data[:room]
+        self.overrun_bytes += max(0, len(data) - room)
+
+    def discard(self) -> None:
+        """Forget what is queued: the device was reset in the middle of its sentence."""
+        self._queue.clear()
+
+    def pump(self, now: float) -> None:
+        """Let those bytes arrive for which there was time since the last call."""
+        if self._master is None:
+            return
+        elapsed = now - self._pumped_at
+        self._pumped_at = now
+        self._credit += elapsed * self._chars_per_s
+        count = min(int(self._credit), len(self._queue))
+        part = bytes(self._queue[:count])
+        del self._queue[:count]
+        # An idle line saves nothing up.
+        self._credit = self._credit - count if self._queue else 0.0
+        self._deliver(self._disturb(part, elapsed), now)
+
+    def due(self, now: float) -> float:
+        """When to pump again: soon while bytes wait, else never."""
+        return now + 0.005 if self._queue and self._master is not None else float("inf")
+
+    def _deliver(self, data: bytes, now: float) -> None:
+        assert self._master is not None
+        # What was written last time has arrived by now; right after writing the kernel may still be passing it on.
+        unread = self._waiting()
+        if unread < min(self._expected, SHOWN_MAX) or unread == 0:
+            self._consumed_at = now
+        elif now - self._consumed_at > STALE_S:
+            termios.tcflush(self._far, termios.TCIFLUSH)
+            self.overrun_bytes += unread
+            self._consumed_at, unread = now, 0
+        written = 0
+        if data:
+            with suppress(BlockingIOError):
+                written = os.write(self._master, data)
+        self.overrun_bytes += len(data) - written
+        self._expected = unread + written
+
+    def _waiting(self) -> int:
+        """Bytes that the host has not read yet."""
+        answer = array.array("i", [0])
+        fcntl.ioctl(self._far, termios.FIONREAD, answer)
+        return answer[0]
+
+
+def _open_raw() -> tuple[int, int, str]:
+    master, far = os.openpty()
+    tty.setraw(far)
+    os.set_blocking(master, False)
+    return master, far, os.ttyname(far)
+
+
+def _point(link: Path, target: str) -> None:
+    """Make `link` point to `target` in one step: whoever looks sees the old target or the new one."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)

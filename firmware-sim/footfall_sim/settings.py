@@ -1,0 +1,155 @@
+"""Settings of the simulator: one TOML file, or a few options for a single sensor."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from footfall_role.settings import RoleSettings, Section, SettingsError
+from footfall_sim.calibration import DAILY_MEAN, Kind
+from footfall_sim.faults import Fault
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+PerHour = Annotated[float, Field(ge=0, le=3600)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class FaultSettings(Section):
+    """Troubles that come by themselves; more can be ordered while the simulator runs."""
+
+    noise_per_s: float = Field(0.0, ge=0, le=10_000, description="random bytes per second on the line")
+    flip: Probability = Field(0.0, description="probability for each byte that one bit is turned")
+    loss: Probability = Field(0.0, description="probability for each byte that it is lost")
+    reboot_per_h: PerHour = Field(0.0, description="power failures per hour")
+    silence_per_h: PerHour = Field(0.0, description="how often per hour the device stops talking")
+    silence_s: Seconds = Field(30.0, description="and for how long")
+    stuck_per_h: PerHour = Field(0.0, description="how often per hour the optic sees nobody")
+    stuck_s: Seconds = Field(60.0, description="and for how long")
+    unplug_per_h: PerHour = Field(0.0, description="how often per hour the line is pulled")
+    unplug_s: Seconds = Field(10.0, description="and for how long")
+
+    def per_h(self) -> dict[Fault, float]:
+        """How often each trouble comes."""
+        return {
+            Fault.REBOOT: self.reboot_per_h,
+            Fault.SILENCE: self.silence_per_h,
+            Fault.STUCK: self.stuck_per_h,
+            Fault.UNPLUG: self.unplug_per_h,
+        }
+
+    def seconds(self, fault: Fault) -> float:
+        """How long a trouble that came by itself lasts."""
+        return {Fault.SILENCE: self.silence_s, Fault.STUCK: self.stuck_s, Fault.UNPLUG: self.unplug_s}.get(fault, 0.0)
+
+
+class SensorSettings(Section):
+    """One simulated counter and the people at its line."""
+
+    id: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$", description="names its files, and its dice")
+    link: Path | None = Field(None, description="stable path of its line; none: tty-<id> in the state folder")
+    device: int | None = Field(None, ge=1, lt=1 << 32, description="its number; none: by lot, kept in its memory")
+    daily_mean: float = Field(DAILY_MEAN, ge=0, le=5_000_000, description="passages per day; 0: nobody")
+    kind: Kind = Field(Kind.GENERAL, description="general, shopping or gastronomy")
+    interval_s: int = Field(10, description="seconds between two cuts; a divisor of 60")
+    drift_ppm: float = Field(0.0, ge=-10_000, le=10_000, description="how much too fast its clock runs, in millionths")
+    in_share: Probability = Field(0.5, description="share of the passages inwards, over the whole day")
+    ring: int = Field(8640, ge=1, le=65_535, description="intervals it keeps until they are acknowledged")
+    baud: int = Field(115_200, ge=1200, le=4_000_000, description="speed of its line")
+    fault: FaultSettings | None = Field(None, description="its own troubles instead of everybody's")
+
+    @field_validator("interval_s")
+    @classmethod
+    def _divides_a_minute(cls, value: int) -> int:
+        if value < 1 or 60 % value:
+            raise ValueError("an interval is a divisor of 60 seconds, e.g. 10")
+        return value
+
+
+class SimSettings(RoleSettings):
+    """Settings of ``footfall-sim``."""
+
+    seed: int = Field(1, ge=0, lt=1 << 32, description="the same seed gives the same people")
+    state_dir: Path = Field(Path("footfall-sim-state"), description="memories, logs of the truth, control socket")
+    zone: str = Field("Europe/Berlin", description="time zone of the streets")
+    speed: float = Field(1.0, gt=0, le=10_000, description="how many times as fast the people's day passes")
+    at_least_per_min: float = Field(0.0, ge=0, le=100_000, description="least passages per minute at any time; 0: off")
+    holidays: bool = Field(True, description="public holidays of the whole of Germany are quieter")
+    drain_s: float = Field(10.0, ge=0, le=3600, description="at the end, how long to wait for acknowledgements")
+    control: Path | None = Field(None, description="socket for commands; none: control.sock in the state folder")
+    sensor: tuple[SensorSettings, ...] = Field(min_length=1, description="the sensors")
+    fault: FaultSettings = Field(FaultSettings(), description="troubles of every sensor without its own")
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError("no such time zone; an example is Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> Self:
+        for what, values in (
+            ("id", [sensor.id for sensor in self.sensor]),
+            ("link", [str(self.link_of(sensor)) for sensor in self.sensor]),
+            ("device", [str(sensor.device) for sensor in self.sensor if sensor.device is not None]),
+        ):
+            twice = {value for value in values if values.count(value) > 1}
+            if twice:
+                raise ValueError(f"two sensors have the same {what}: {', '.join(sorted(twice))}")
+        return self
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> "SimSettings":
+        """The settings that options of the command line give; they win over the environment.
+
+        Raises SettingsError, one line for each fault.
+        """
+        try:
+            return _OptionsFirst(**options)
+        except ValidationError as error:
+            faults = error.errors()
+            # A sensor with a fault is not counted as a sensor: that there is none is then no news.
+            own = [fault for fault in faults if fault["type"] != "too_short"]
+            raise SettingsError("\n".join(_sentence(fault) for fault in own or faults)) from error
+
+    def link_of(self, sensor: SensorSettings) -> Path:
+        """The stable path of a sensor's line."""
+        return sensor.link or self.state_dir / f"tty-{sensor.id}"
+
+    def memory_of(self, sensor: SensorSettings) -> Path:
+        """The file that stands for a sensor's non-volatile memory."""
+        return self.state_dir / f"{sensor.id}.memory"
+
+    def truth_of(self, sensor: SensorSettings) -> Path:
+        """The log of what really happened in front of a sensor."""
+        return self.state_dir / f"{sensor.id}.truth.jsonl"
+
+    @property
+    def control_path(self) -> Path:
+        """The socket for commands."""
+        return self.control or self.state_dir / "control.sock"
+
+
+class _OptionsFirst(SimSettings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    names = [part for part in fault["loc"] if isinstance(part, str) and part != "sensor"]
+    option = f"--{names[-1].replace('_', '-')}: " if names else ""
+    given = "" if isinstance(fault.get("input"), dict | list) else f" (it is {fault.get('input')!r})"
+    return option + fault["msg"].removeprefix("Value error, ") + given

@@ -1,0 +1,217 @@
+"""The edge at work: `run` opens everything and joins it; the rules are elsewhere.
+
+One loop owns the outbox and all decisions. Threads around it read the lines and speak MQTT; they only put events into
+its queue. Each turn carries what has come in one step on: frames, counts, slots in the outbox, reports on their way,
+reports known to be stored.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Final, Protocol
+
+from footfall_contract import topics
+from footfall_contract.state import encode_health
+from footfall_contract.words import MAX_START
+from footfall_edge import metrics
+from footfall_edge.clock import Clock, Moment, clock_named
+from footfall_edge.delivery import Delivery
+from footfall_edge.drivers import driver_named
+from footfall_edge.events import Event, Events
+from footfall_edge.line import Line
+from footfall_edge.outbox import Outbox, surviving
+from footfall_edge.publisher import Publisher
+from footfall_edge.sensors import Sensors
+from footfall_edge.settings import EdgeSettings, SensorSettings
+from footfall_role.logs import facts
+
+log = logging.getLogger(__name__)
+
+TURN_S: Final = 0.25
+"""The loop looks at the time this often when nothing comes in."""
+HEALTH_EVERY_S: Final = 60.0
+TALLY_EVERY_S: Final = 5.0
+PRUNE_EVERY_S: Final = 600.0
+BATCH: Final = 500
+"""Events taken at once: what they come to is one commit."""
+
+
+class Stop(Protocol):
+    """Says when to end: a `threading.Event`, or `footfall_role.stop.StopSignal`."""
+
+    def wait(self, timeout: float, /) -> bool:
+        """True once a stop was asked for."""
+
+
+def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
+    """Count until `stop`; then send what is counted, wait a little for news of it, and leave.
+
+    Raises:
+        OutboxError: the outbox cannot be used.
+        ClockError: clock = "ntp" where that cannot be known.
+    """
+    clock = clock or clock_named(settings.clock)
+    events: Events = SimpleQueue()
+    with Outbox.open(settings.outbox.path) as outbox, connection(settings, events, clock) as publisher:
+        sensors = Sensors(settings.sensor, settings.report.slot_s, outbox, clock.now())
+        delivery = Delivery(settings.node, sensors.names, settings.report.every_s, outbox, publisher)
+        upkeep = Upkeep(settings, outbox, publisher)
+        with lines_of(settings.sensor, events, clock) as lines:
+            while not stop.wait(0):
+                batch = next_batch(events)
+                now = clock.now()
+                # ┌───────┐ frames ┌─────────┐ counts ┌────────┐ reports ┌─────────┐
+                # │ lines │ ─────▶ │ sensors │ ─────▶ │ outbox │ ──────▶ │ ingest, │
+                # └───────┘ ◀───── └─────────┘        └────────┘ ◀────── │ by MQTT │
+                #            acks                                notices └─────────┘
+                reading = sensors.read(batch, now)
+                lines.write(reading.replies)
+                with surviving("booking"):
+                    outbox.book(reading.entries)
+                    sensors.keep(reading)
+                    lines.write(reading.acknowledgements.items())  # on disk: now, not before, the devices may forget
+                delivery.note(batch, now)
+                with surviving("sending"):
+                    sensors.note_silence(now)
+                    delivery.send(partial(sensors.closed_until, now=now), now)
+                    upkeep.do(sensors, delivery, now)
+        finish(outbox, sensors, delivery, events=events, clock=clock, wait_s=settings.stop_wait_s)
+
+
+def finish(
+    outbox: Outbox, sensors: Sensors, delivery: Delivery, *, events: Events, clock: Clock, wait_s: float
+) -> None:
+    """Book what the lines still said, send the slots as they are, and wait up to `wait_s` for news of it.
+
+    What is not known to be stored by then stays in the outbox, and what was not acknowledged in the devices.
+    """
+    deadline_s = clock.now().monotonic_s + wait_s
+    while True:
+        batch = next_batch(events)
+        now = clock.now()
+        reading = sensors.read(batch, now)
+        with surviving("booking"):
+            outbox.book(reading.entries)
+            sensors.keep(reading)
+        delivery.note(batch, now)
+        with surviving("sending"):
+            delivery.send(lambda _: MAX_START, now)
+            if not batch and (not delivery.connected or not outbox.sensors()):
+                return
+        if now.monotonic_s >= deadline_s:
+            log.info("not all is known to be stored; the outbox keeps it", extra=facts(reports=delivery.under_way))
+            return
+
+
+def next_batch(events: Events) -> list[Event]:
+    """What has come in; waits `TURN_S` for the first, and for no other."""
+    batch: list[Event] = []
+    try:
+        batch.append(events.get(timeout=TURN_S))
+        while len(batch) < BATCH:
+            batch.append(events.get_nowait())
+    except Empty:
+        pass
+    return batch
+
+
+@contextmanager
+def connection(settings: EdgeSettings, events: Events, clock: Clock) -> Iterator[Publisher]:
+    """The MQTT client, connecting in the background; leaves with the offline status said."""
+    publisher = Publisher(settings.mqtt, settings.node, events, clock)
+    publisher.start()
+    try:
+        yield publisher
+    finally:
+        publisher.stop()
+
+
+class Lines:
+    """The serial lines by sensor."""
+
+    def __init__(self, lines: Mapping[str, Line]) -> None:
+        self._lines = lines
+
+    def write(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Send each message to the device of its sensor. One that does not get through is said again some time."""
+        for sensor, data in messages:
+            self._lines[sensor].write(data)
+
+
+@contextmanager
+def lines_of(settings: Iterable[SensorSettings], events: Events, clock: Clock) -> Iterator[Lines]:
+    """Every sensor's line, read by a thread of its own; leaves when all ports are closed."""
+    lines = {sensor.id: line_of(sensor, events, clock) for sensor in settings}
+    for line in lines.values():
+        line.start()
+    try:
+        yield Lines(lines)
+    finally:
+        for line in lines.values():
+            line.ask_to_stop()
+        for line in lines.values():
+            line.join()
+
+
+def line_of(sensor: SensorSettings, events: Events, clock: Clock) -> Line:
+    """The line of one sensor, not started."""
+    driver = driver_named(sensor.driver)
+    return Line(
+        sensor.id,
+        sensor.port,
+        sensor.baud or driver.baud,
+        driver.framer(),
+        events=events,
+        clock=clock,
+        silent_s=sensor.silent_s,
+    )
+
+
+class Upkeep:
+    """What is done now and then: telling how the sensors are, measuring the outbox, forgetting what is long stored."""
+
+    def __init__(self, settings: EdgeSettings, outbox: Outbox, publisher: Publisher) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._publisher = publisher
+        self._waiting: Mapping[str, int] = {}
+        self._told: dict[str, float] = {}
+        self._told_connection: float | None = None
+        self._tallied_s = self._pruned_s = float("-inf")
+
+    def do(self, sensors: Sensors, delivery: Delivery, now: Moment) -> None:
+        """Whatever is due."""
+        if now.monotonic_s - self._tallied_s >= TALLY_EVERY_S:
+            self._tallied_s = now.monotonic_s
+            self._tally(now)
+        if now.utc_s is not None and now.monotonic_s - self._pruned_s >= PRUNE_EVERY_S:
+            self._pruned_s = now.monotonic_s
+            keep = self._settings.outbox
+            self._outbox.prune(now.utc_s, keep_committed_days=keep.keep_committed_days, max_bytes=keep.max_mb * 10**6)
+        self._tell_health(sensors, delivery, now)
+
+    def _tally(self, now: Moment) -> None:
+        tally = self._outbox.tally()
+        self._waiting = tally.waiting_slots
+        for sensor, slots in tally.waiting_slots.items():
+            metrics.OUTBOX_SLOTS.labels(sensor).set(slots)
+        metrics.OUTBOX_REPORTS.labels("numbered").set(tally.numbered)
+        metrics.OUTBOX_REPORTS.labels("committed").set(tally.committed)
+        metrics.OUTBOX_BYTES.set(tally.bytes_used)
+        if now.utc_s is not None:
+            metrics.OLDEST_WAITING.set(0 if tally.oldest_s is None else max(0, now.utc_s - tally.oldest_s))
+
+    def _tell_health(self, sensors: Sensors, delivery: Delivery, now: Moment) -> None:
+        """Publish each sensor's health when it changes, every minute, and to a broker just found."""
+        anew = delivery.connected_since_s != self._told_connection
+        for health, changed in sensors.health(now, self._waiting):
+            due = now.monotonic_s - self._told.get(health.sensor, float("-inf")) >= HEALTH_EVERY_S
+            if changed:
+                log.info("sensor", extra=facts(sensor=health.sensor, state=health.state, detail=health.detail))
+            if delivery.connected and (anew or changed or due):
+                self._told[health.sensor] = now.monotonic_s
+                topic = topics.health(self._settings.node, health.sensor)
+                self._publisher.publish(topic, encode_health(health), retain=True)
+        self._told_connection = delivery.connected_since_s

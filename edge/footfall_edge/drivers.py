@@ -1,0 +1,170 @@
+"""What the edge asks of a make of sensor, and where it finds the driver for one.
+
+A driver is one module. It brings a framer for its bytes and a session that turns frames into counts, both pure: a
+session is an immutable value, and each of its methods returns the next one together with what is to be stored and
+sent. So the agent can throw a step away when the outbox could not store it, and go on from the session before it.
+
+The edge's own drivers are in `BUILT_IN`. Others come as packages with an entry point in the group
+``footfall.drivers``; its name is what `driver` in edge.toml says, its object a `Driver`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final, Generic, Protocol, Self, TypeVar, cast
+
+from footfall_edge.clock import Moment
+from footfall_edge.counts import Count, Cursor
+from footfall_edge.framer import Frame, Framer
+
+ENTRY_POINTS: Final = "footfall.drivers"
+
+BUILT_IN: Final = {
+    "reference": "footfall_edge.reference:DRIVER",
+}
+"""Name in edge.toml → module:object."""
+
+
+S_co = TypeVar("S_co", covariant=True)
+
+
+class Outcome(StrEnum):
+    """What became of a frame. Every frame has one of these, and each is counted."""
+
+    BOOKED = "booked"
+    DUPLICATE = "duplicate"
+    """Booked before; acknowledged again."""
+    OUT_OF_ORDER = "out_of_order"
+    """Frames before it are missing; the device sends them again, and then this one."""
+    UNTIMED = "untimed"
+    """It cannot be placed in time yet; the device keeps it."""
+    TOLD = "told"
+    """It carried no counts: a greeting, the device's health."""
+    UNREADABLE = "unreadable"
+    """Its checksum is right and its content is not what the protocol says."""
+    UNKNOWN = "unknown"
+    """Of a type that this driver does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a device says about itself."""
+
+    firmware: str | None = None
+    restarts: int = 0
+    """How often it was seen to start anew."""
+    trouble: str = ""
+    """What it complains of, for a person; empty if nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What one step adds to the outbox, in one transaction: counts, and how far the device is booked with them."""
+
+    counts: tuple[Count, ...]
+    cursor: Cursor | None
+    """None for a device that keeps nothing to be acknowledged."""
+
+
+class Session(Protocol):
+    """The edge's half of the conversation with the device on one line. Immutable."""
+
+    @property
+    def device(self) -> Device:
+        """What is known of the device."""
+
+    def opened(self, now: Moment) -> "Step[Self]":
+        """The line was opened, or the clock became trustworthy: greet the device."""
+
+    def heard(self, frame: Frame, at: Moment) -> "Step[Self]":
+        """A frame came in at `at`."""
+
+    def tick(self, now: Moment) -> "Step[Self]":
+        """Time passed; called several times a second, and after each `heard`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[S_co]):
+    """One move of a session."""
+
+    session: S_co
+    """The session after it, in force only once `booking` is stored."""
+    outcome: Outcome | None = None
+    booking: Booking | None = None
+    acknowledge: bytes = b""
+    """For the device, only after `booking` is stored, for then it may forget."""
+    reply: bytes = b""
+    """For the device, at once."""
+    remark: str = ""
+    """Something an operator should find in the log."""
+
+
+class Survey(Protocol):
+    """What `footfall-edge probe` finds out about a line. Sends nothing that makes a device forget."""
+
+    @property
+    def targets(self) -> int:
+        """Moving targets seen, for sensors that report those; 0 for others."""
+
+    @property
+    def restarts(self) -> int:
+        """How often the device was seen to start anew."""
+
+    @property
+    def passages(self) -> Mapping[str, int]:
+        """Passages by direction, ``in`` and ``out``."""
+
+    def greeting(self) -> bytes:
+        """What to send when the line was opened, so that the device says who it is; may be empty."""
+
+    def see(self, frame: Frame) -> None:
+        """Take note of a frame."""
+
+    def lines(self) -> list[str]:
+        """What was learnt of the device, for a person, one thing a line."""
+
+
+class Driver(Protocol):
+    """One make of sensor."""
+
+    baud: int
+    """The speed its line usually has."""
+
+    def framer(self) -> Framer:
+        """A framer for a newly opened line."""
+
+    def session(self, cursors: Iterable[Cursor]) -> Session:
+        """A session that goes on from what is booked of the devices seen on this line so far."""
+
+    def survey(self) -> Survey:
+        """A survey for a probe."""
+
+
+class UnknownDriverError(LookupError):
+    """There is no driver of that name; the message lists those there are."""
+
+
+def driver_names() -> list[str]:
+    """Every name that `driver` in edge.toml may have."""
+    return sorted({*BUILT_IN, *(found.name for found in _installed())})
+
+
+def driver_named(name: str) -> Driver:
+    """The driver called `name`.
+
+    Raises:
+        UnknownDriverError: there is none.
+    """
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return cast("Driver", getattr(import_module(module), attribute))
+    for found in _installed():
+        if found.name == name:
+            return cast("Driver", found.load())
+    raise UnknownDriverError(f"there is no driver {name!r}; there are: {', '.join(driver_names())}")
+
+
+def _installed() -> Iterable[EntryPoint]:
+    return entry_points(group=ENTRY_POINTS)

@@ -1,0 +1,193 @@
+"""Bytes from a serial line → `Frame`. Pure and incremental: no port, no clock, any chunk size.
+
+A serial line loses bytes, invents bytes and begins in the middle of a frame. A framer therefore believes only what
+its checks confirm, finds the next frame by itself, and counts what it had to throw away: a line that is getting worse
+shows in those numbers long before counts are missing. Every byte fed is in exactly one place: in a frame, skipped,
+still pending, or an idle delimiter.
+"""
+
+import binascii
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+DELIMITER: Final = 0
+"""Ends a COBS frame and occurs nowhere inside one."""
+MAX_CONTENT: Final = 254
+"""Longest decoded frame in bytes: COBS then costs one byte."""
+MAX_ENCODED: Final = MAX_CONTENT + 2
+"""Longest encoded frame without its delimiter. Some encoders end a full block with one more code byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message of a device that passed every check of its framing."""
+
+    kind: int
+    """The message type, as the device's protocol numbers it."""
+    body: bytes
+    """What follows the type, without checksum."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineCounts:
+    """What a framer has seen since it was made."""
+
+    frames: int = 0
+    """Frames that passed every check."""
+    bad_frames: int = 0
+    """Things that were delimited like a frame and failed a check."""
+    skipped_bytes: int = 0
+    """Bytes in no good frame: noise, the tail of a frame begun before we listened, bad frames."""
+
+
+class Framer(Protocol):
+    """What every make of sensor brings for its bytes."""
+
+    @property
+    def counts(self) -> LineCounts:
+        """Frames, bad frames and skipped bytes so far."""
+
+    @property
+    def last_fault(self) -> str:
+        """Why the latest bad frame was bad, for a person; empty if there was none."""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take more bytes; return the frames they complete."""
+
+    def reset(self) -> None:
+        """Forget the unfinished frame: the line was opened anew."""
+
+
+class BadFrameError(ValueError):
+    """Delimited bytes that are no frame; the message names what was expected and what came."""
+
+
+class CobsFramer:
+    """COBS frames of ``version | type | body | CRC-16/CCITT-FALSE``, each ended by 0x00.
+
+    It never holds more than `MAX_ENCODED` bytes.
+    """
+
+    def __init__(self, version: int) -> None:
+        self._version = version
+        self._pending = bytearray()
+        self._overrun = False
+        # Until the first delimiter we are somewhere inside a frame: failing then is no fault of the line.
+        self._in_step = False
+        self._frames = self._bad = self._skipped = 0
+        self.last_fault = ""
+
+    @property
+    def counts(self) -> LineCounts:
+        """Frames, bad frames and skipped bytes so far."""
+        return LineCounts(self._frames, self._bad, self._skipped)
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the unfinished frame."""
+        return len(self._pending)
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take more bytes; return the frames they complete."""
+        frames: list[Frame] = []
+        *ended, rest = data.split(bytes([DELIMITER]))
+        for part in ended:
+            self._take(part)
+            frames += self._end()
+        self._take(rest)
+        return frames
+
+    def reset(self) -> None:
+        """Forget the unfinished frame: the line was opened anew."""
+        self._skipped += len(self._pending)
+        self._pending.clear()
+        self._overrun = self._in_step = False
+
+    def _take(self, part: bytes) -> None:
+        if self._overrun or len(self._pending) + len(part) > MAX_ENCODED:
+            # No frame is this long, so its delimiter was lost: skip to the next one.
+            self._skipped += len(self._pending) + len(part)
+            self._pending.clear()
+            self._overrun = True
+        else:
+            self._pending += part
+
+    def _end(self) -> list[Frame]:
+        encoded, overrun = bytes(self._pending), self._overrun
+        self._pending.clear()
+        self._overrun = False
+        in_step, self._in_step = self._in_step, True
+        if overrun:
+            self._fail(f"no end within {MAX_ENCODED} bytes", 1, in_step)
+            return []
+        if not encoded:
+            return []
+        try:
+            frame = self._checked(cobs_decode(encoded))
+        except BadFrameError as fault:
+            self._fail(str(fault), len(encoded) + 1, in_step)
+            return []
+        self._frames += 1
+        return [frame]
+
+    def _fail(self, fault: str, skipped: int, in_step: bool) -> None:
+        self._skipped += skipped
+        if in_step:
+            self._bad += 1
+            self.last_fault = fault
+
+    def _checked(self, content: bytes) -> Frame:
+        if len(content) < 4:
+            raise BadFrameError(f"{len(content)} bytes; a frame has at least version, type and checksum")
+        payload, sent = content[:-2], int.from_bytes(content[-2:], "little")
+        computed = crc16(payload)
+        if computed != sent:
+            raise BadFrameError(f"checksum 0x{sent:04x}, expected 0x{computed:04x} over {len(payload)} bytes")
+        if payload[0] != self._version:
+            raise BadFrameError(
+                f"protocol version {payload[0]}, expected {self._version}: is the driver the right one?"
+            )
+        return Frame(payload[1], payload[2:])
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/CCITT-FALSE: polynomial 0x1021, initial value 0xFFFF; 0x29B1 for ``123456789``."""
+    return binascii.crc_hqx(data, 0xFFFF)
+
+
+def encode_frame(version: int, kind: int, body: bytes = b"") -> bytes:
+    """The bytes on the line for a frame of ``version | kind | body``, with checksum, COBS and delimiter."""
+    content = bytes([version, kind]) + body
+    return cobs_encode(content + crc16(content).to_bytes(2, "little")) + bytes([DELIMITER])
+
+
+def cobs_encode(content: bytes) -> bytes:
+    """`content` without any 0x00: each zero becomes the distance to the next one (COBS, Cheshire and Baker 1999)."""
+    encoded = bytearray()
+    for block in content.split(b"\0"):
+        # A run of 254 bytes without a zero is a block of its own, marked 0xFF: no zero follows it.
+        while len(block) >= MAX_CONTENT:
+            encoded += b"\xff" + block[:MAX_CONTENT]
+            block = block[MAX_CONTENT:]  # noqa: PLW2901  # the rest of the same block
+        encoded += bytes([len(block) + 1]) + block
+    return bytes(encoded)
+
+
+def cobs_decode(encoded: bytes) -> bytes:
+    """The content of a COBS frame without its delimiter.
+
+    Raises:
+        BadFrameError: a code byte points beyond the end.
+    """
+    content = bytearray()
+    at = 0
+    while at < len(encoded):
+        code = encoded[at]
+        block = encoded[at + 1 : at + code]
+        if code == 0 or len(block) != code - 1:
+            raise BadFrameError(f"COBS code 0x{code:02x} at byte {at} of {len(encoded)} points beyond the end")
+        content += block
+        at += code
+        if code != 0xFF and at < len(encoded):
+            content.append(0)
+    return bytes(content)

@@ -1,0 +1,29 @@
+"""What Prometheus may ask an edge. Counters run since the process started."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+
+_SENSOR: Final = ["sensor"]
+
+FRAMES = Counter("footfall_edge_frames_total", "Frames that passed every check of their framing", _SENSOR)
+BAD_FRAMES = Counter("footfall_edge_bad_frames_total", "Frames that failed a check", _SENSOR)
+SKIPPED_BYTES = Counter("footfall_edge_skipped_bytes_total", "Bytes on the line that belong to no good frame", _SENSOR)
+LINE_RESTARTS = Counter("footfall_edge_line_restarts_total", "Times the line was opened again", _SENSOR)
+OUTCOMES = Counter("footfall_edge_frame_outcomes_total", "What became of good frames", ["sensor", "outcome"])
+PASSAGES = Counter("footfall_edge_passages_total", "Passages stored in the outbox", _SENSOR)
+RECOVERED_PASSAGES = Counter(
+    "footfall_edge_recovered_passages_total", "Of these, known only from running totals or not placed in time", _SENSOR
+)
+SILENT_SLOTS = Counter("footfall_edge_silent_slots_total", "Slots in which nothing was heard of the sensor", _SENSOR)
+OUTBOX_ERRORS = Counter("footfall_edge_outbox_errors_total", "Times the outbox could not be written; nothing was told")
+PUBLISHES = Counter("footfall_edge_publishes_total", "Reports handed to the MQTT client for the first time", _SENSOR)
+RESENDS = Counter("footfall_edge_resends_total", "Reports handed to it again", _SENSOR)
+COMMITS = Counter("footfall_edge_commits_total", "Reports that ingest said are stored")
+REOPENED = Counter("footfall_edge_reopened_reports_total", "Reports to send again because the database was restored")
+NOTICES = Counter("footfall_edge_notices_total", "Commit notices", ["outcome"])
+CONNECTED = Gauge("footfall_edge_connected", "1 while the broker is connected")
+OUTBOX_REPORTS = Gauge("footfall_edge_outbox_reports", "Numbered reports in the outbox", ["state"])
+OUTBOX_SLOTS = Gauge("footfall_edge_outbox_slots", "Slots not known to be stored", _SENSOR)
+OUTBOX_BYTES = Gauge("footfall_edge_outbox_bytes", "Bytes used of the outbox file")
+OLDEST_WAITING = Gauge("footfall_edge_oldest_waiting_seconds", "Age of the oldest thing not known to be stored")

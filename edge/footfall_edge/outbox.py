@@ -1,0 +1,518 @@
+"""The outbox: what was counted and is not known to be stored yet.
+
+One SQLite file, one process at a time; every change is on disk before anyone is told of it.
+
+What waits goes through three states, and a kill between any two of them loses nothing and doubles nothing:
+
+- **unnumbered**: a slot with its counts, together with how far its device is booked. More may still be added to it.
+- **numbered**: a report with stream, number and payload. Its bytes never change any more, however often they are
+  sent. This step is taken just before the report is first handed to the publisher.
+- **committed**: a notice of ingest covers it. It is kept for some days, for a database that is restored from a backup.
+
+A slot's row outlives its report for two days, as the record of how many of its seconds have been reported: no two
+reports together claim more than a slot has. It is also where a clock that was set back would stamp a slot twice
+(`Outbox.book`).
+"""
+
+import fcntl
+import json
+import logging
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+from uuid import UUID
+
+from footfall_contract.errors import ContractError
+from footfall_contract.notice import CommitNotice, StreamState
+from footfall_contract.report import encode_cbor
+from footfall_edge import metrics
+from footfall_edge.counts import Cursor, Passages
+from footfall_edge.slots import MAX_PACKED_SLOTS, Piece, Waiting, closed, observed_seconds, pack, report_of
+from footfall_role.logs import facts
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION: Final = 1
+SLOT_KEPT_S: Final = 2 * 86400
+"""Seconds for which the row of a reported slot is kept."""
+
+_SCHEMA: Final = """
+CREATE TABLE about (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT) STRICT;
+INSERT INTO about VALUES (1, NULL);
+
+-- How far each device is booked. totals: JSON [[direction, class, total], ...]
+CREATE TABLE cursor (
+    sensor TEXT NOT NULL, device INTEGER NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
+    end_ms INTEGER NOT NULL, totals TEXT NOT NULL,
+    PRIMARY KEY (sensor, device)
+) STRICT, WITHOUT ROWID;
+
+-- Slots and spans. measured_ms: all that was ever booked; reported_s: what numbered reports claimed of it.
+CREATE TABLE slot (
+    sensor TEXT NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL,
+    measured_ms INTEGER NOT NULL, reported_s INTEGER NOT NULL DEFAULT 0, waiting INTEGER NOT NULL,
+    PRIMARY KEY (sensor, length, start)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX slot_waiting ON slot (sensor, length, start) WHERE waiting = 1;
+
+-- Counts that no report carries yet.
+CREATE TABLE slot_cell (
+    sensor TEXT NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL,
+    direction INTEGER NOT NULL, class INTEGER NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (sensor, length, start, direction, class)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE stream (stream TEXT PRIMARY KEY, sensor TEXT NOT NULL, next_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE report (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, sensor TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
+    slots INTEGER NOT NULL, payload BLOB NOT NULL, numbered_s INTEGER NOT NULL, committed_s INTEGER,
+    UNIQUE (stream, seq)
+) STRICT;
+CREATE INDEX report_waiting ON report (sensor, id) WHERE committed_s IS NULL;
+CREATE INDEX report_committed ON report (committed_s, id) WHERE committed_s IS NOT NULL;
+"""
+
+
+class OutboxError(Exception):
+    """The outbox cannot be used; the message says why and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one step of a sensor's session adds: slots with their counts, and how far the device is booked with them."""
+
+    sensor: str
+    pieces: tuple[Piece, ...]
+    cursor: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A numbered report."""
+
+    id: int
+    """Grows with each report of this outbox: the order in which they are sent."""
+    sensor: str
+    stream: str
+    seq: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a commit notice changed."""
+
+    committed: frozenset[int]
+    """Ids of the reports that are now known to be stored."""
+    reopened: int
+    """Reports that were, and after a restore are not: they are to be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What lies in the outbox."""
+
+    waiting_slots: Mapping[str, int]
+    """Per sensor, slots and spans that are not known to be stored, numbered or not."""
+    unnumbered: int
+    """Slots and spans."""
+    numbered: int
+    """Reports that no notice covers."""
+    committed: int
+    """Reports."""
+    oldest_s: int | None
+    """UTC unix seconds: the oldest unnumbered slot, or when the oldest numbered report got its number; None if none."""
+    bytes_used: int
+    """Of the file; space freed for reuse is not counted."""
+
+
+@contextmanager
+def surviving(what: str) -> Iterator[None]:
+    """Go on after `what` could not be written: the disk is full, or slow, or gone for the moment.
+
+    Nothing of it was stored, so nothing of it was told to anyone, and whoever said it will say it again.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        metrics.OUTBOX_ERRORS.inc()
+        log.error("the outbox cannot be written", extra=facts(during=what, reason=error))  # noqa: TRY400  # no traceback
+
+
+class Outbox:
+    """An open outbox. Not for several threads: the agent's one loop owns it."""
+
+    def __init__(self, database: sqlite3.Connection, lock: IO[str] | None) -> None:
+        self._database = database
+        self._lock = lock
+        self._streams: set[UUID] = set()
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the outbox at `path`, making it if there is none; this process alone may have it until `close`.
+
+        Raises:
+            OutboxError: another process has it, the folder is missing or may not be written, or the file is no outbox.
+        """
+        lock = _lock(path)
+        try:
+            database = sqlite3.connect(path, isolation_level=None)
+            _prepare(database, path)
+        except sqlite3.Error as error:
+            lock.close()
+            raise OutboxError(f"the outbox {path} cannot be used: {error}") from error
+        except OutboxError:
+            lock.close()
+            raise
+        return cls(database, lock)
+
+    @classmethod
+    def look(cls, path: Path) -> Self:
+        """Open the outbox at `path` to look only, also while an edge works with it.
+
+        Raises:
+            OutboxError: there is none.
+        """
+        if not path.exists():
+            raise OutboxError(f"there is no outbox at {path} yet; the edge makes it when it first runs")
+        try:
+            database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            database.execute("SELECT epoch FROM about")
+        except sqlite3.Error as error:
+            raise OutboxError(f"the outbox {path} cannot be read: {error}") from error
+        return cls(database, None)
+
+    def close(self) -> None:
+        """Let go of the file and the lock."""
+        self._database.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Unnumbered: what the devices said.
+
+    def cursors(self, sensor: str) -> list[Cursor]:
+        """How far each device that was ever on the line of `sensor` is booked."""
+        rows = self._database.execute(
+            "SELECT device, boot, seq, end_ms, totals FROM cursor WHERE sensor = ? ORDER BY device", (sensor,)
+        )
+        return [Cursor(device, boot, seq, end_ms, _totals(totals)) for device, boot, seq, end_ms, totals in rows]
+
+    def book(self, entries: Iterable[Entry]) -> None:
+        """Store counts and cursors, all or nothing. When this returns they are on disk, and the devices may forget.
+
+        A second count for a slot adds to it, whether or not the slot was reported before. The place to notice that a
+        clock was set back is here: such a slot has been measured in full already.
+        """
+        with self._transaction():
+            for entry in entries:
+                for piece in entry.pieces:
+                    self._add(entry.sensor, piece)
+                if entry.cursor is not None:
+                    self._advance(entry.sensor, entry.cursor)
+
+    def note_silence(self, silent: Iterable[tuple[str, int, int]]) -> Mapping[str, int]:
+        """Let slots (sensor, start, length) be reported as not observed, unless something is known of them.
+
+        Returns for how many of each sensor's slots that is so.
+        """
+        noted: Counter[str] = Counter()
+        with self._transaction():
+            for slot in silent:
+                noted[slot[0]] += self._database.execute(
+                    "INSERT OR IGNORE INTO slot (sensor, start, length, measured_ms, waiting) VALUES (?, ?, ?, 0, 1)",
+                    slot,
+                ).rowcount
+        return noted
+
+    def _add(self, sensor: str, piece: Piece) -> None:
+        self._database.execute(
+            "INSERT INTO slot (sensor, start, length, measured_ms, waiting) VALUES (?, ?, ?, ?, 1)"
+            " ON CONFLICT DO UPDATE SET measured_ms = measured_ms + excluded.measured_ms, waiting = 1",
+            (sensor, piece.start, piece.length, piece.measured_ms),
+        )
+        self._database.executemany(
+            "INSERT INTO slot_cell (sensor, start, length, direction, class, count) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            [(sensor, piece.start, piece.length, *cell) for cell in piece.passages],
+        )
+
+    def _advance(self, sensor: str, cursor: Cursor) -> None:
+        totals = [[direction, class_, total] for (direction, class_), total in cursor.totals.items()]
+        self._database.execute(
+            "INSERT OR REPLACE INTO cursor (sensor, device, boot, seq, end_ms, totals) VALUES (?, ?, ?, ?, ?, ?)",
+            (sensor, cursor.device, cursor.boot, cursor.seq, cursor.end_ms, json.dumps(totals)),
+        )
+
+    # Numbered: reports whose bytes are final.
+
+    def number(
+        self, sensor: str, stream: UUID, *, closed_until: int, every_s: int, most: int, now_s: int
+    ) -> list[Report]:
+        """Put closed slots into up to `most` reports of `stream` and fix their bytes; oldest slots first.
+
+        `closed_until` and `now_s` are UTC unix seconds. When this returns the numbers are on disk: the reports may be
+        sent.
+        """
+        if most <= 0:
+            return []
+        with self._transaction():
+            waiting = self._waiting(sensor, limit=most * MAX_PACKED_SLOTS)
+            ready = [slot for slot in waiting if closed(slot, closed_until, every_s)]
+            if not ready:
+                return []
+            seq = self._next_seq(sensor, stream)
+            reports: list[Report] = []
+            for run in pack(ready):
+                if len(reports) == most:
+                    break
+                reports.append(self._freeze(sensor, stream, seq + len(reports), run, now_s))
+            self._database.execute("UPDATE stream SET next_seq = ? WHERE stream = ?", (seq + len(reports), str(stream)))
+        return reports
+
+    def uncommitted(self, sensor: str, limit: int) -> list[Report]:
+        """The oldest numbered reports that no notice covers."""
+        rows = self._database.execute(
+            "SELECT id, sensor, stream, seq, payload FROM report"
+            " WHERE sensor = ? AND committed_s IS NULL ORDER BY id LIMIT ?",
+            (sensor, limit),
+        )
+        return [Report(*row) for row in rows]
+
+    def report(self, report_id: int) -> Report | None:
+        """One report, if it is still there."""
+        row = self._database.execute(
+            "SELECT id, sensor, stream, seq, payload FROM report WHERE id = ?", (report_id,)
+        ).fetchone()
+        return None if row is None else Report(*row)
+
+    def _waiting(self, sensor: str, limit: int) -> list[Waiting]:
+        rows = self._database.execute(
+            "SELECT start, length, measured_ms, reported_s, direction, class, count"
+            " FROM (SELECT * FROM slot WHERE sensor = ? AND waiting = 1 ORDER BY length, start LIMIT ?)"
+            " LEFT JOIN slot_cell USING (sensor, length, start) ORDER BY length, start, direction, class",
+            (sensor, limit),
+        )
+        return [_slot(list(group)) for _, group in groupby(rows, key=itemgetter(1, 0))]
+
+    def _next_seq(self, sensor: str, stream: UUID) -> int:
+        self._streams.add(stream)
+        self._database.execute("INSERT OR IGNORE INTO stream VALUES (?, ?, 0)", (str(stream), sensor))
+        (seq,) = self._database.execute("SELECT next_seq FROM stream WHERE stream = ?", (str(stream),)).fetchone()
+        return int(seq)
+
+    def _freeze(self, sensor: str, stream: UUID, seq: int, run: Sequence[Waiting], now_s: int) -> Report:
+        run, payload = _fitting(sensor, stream, seq, run)
+        keys = [(sensor, slot.length, slot.start) for slot in run]
+        self._database.executemany(
+            "UPDATE slot SET waiting = 0, reported_s = reported_s + ? WHERE sensor = ? AND length = ? AND start = ?",
+            [(slot.observed, *key) for slot, key in zip(run, keys, strict=True)],
+        )
+        self._database.executemany("DELETE FROM slot_cell WHERE sensor = ? AND length = ? AND start = ?", keys)
+        report_id = self._database.execute(
+            "INSERT INTO report (sensor, stream, seq, slots, payload, numbered_s) VALUES (?, ?, ?, ?, ?, ?)",
+            (sensor, str(stream), seq, len(run), payload, now_s),
+        ).lastrowid
+        return Report(report_id or 0, sensor, str(stream), seq, payload)
+
+    # Committed: what ingest says.
+
+    def settle(self, notice: CommitNotice, now_s: int | None) -> Settled:
+        """Believe a commit notice.
+
+        Within an epoch a report that was committed stays so, whatever a later notice says: notices may overtake one
+        another, and the highest counts. In a new epoch only the notice counts: what it does not cover is to be sent
+        again. `now_s` (UTC unix seconds) dates the commits; None while the clock is not trusted.
+        """
+        with self._transaction():
+            reopened = 0
+            (epoch,) = self._database.execute("SELECT epoch FROM about").fetchone()
+            if epoch != str(notice.epoch):
+                self._database.execute("UPDATE about SET epoch = ?", (str(notice.epoch),))
+                reopened = self._reopen(notice)
+            committed: list[int] = []
+            for sensor, streams in notice.sensors.items():
+                for state in streams:
+                    committed += self._commit(sensor, state, now_s)
+        return Settled(frozenset(committed), reopened)
+
+    def _commit(self, sensor: str, state: StreamState, now_s: int | None) -> list[int]:
+        rows: list[tuple[int]] = []
+        for first, end in ((0, state.next), *state.above):
+            rows += self._database.execute(
+                "UPDATE report SET committed_s = coalesce(?, numbered_s)"
+                " WHERE stream = ? AND sensor = ? AND seq >= ? AND seq < ? AND committed_s IS NULL RETURNING id",
+                (now_s, str(state.stream), sensor, first, end),
+            ).fetchall()
+        return [report_id for (report_id,) in rows]
+
+    def _reopen(self, notice: CommitNotice) -> int:
+        """Un-commit what `notice` does not cover."""
+        states = {(sensor, str(state.stream)): state for sensor, streams in notice.sensors.items() for state in streams}
+        rows = self._database.execute(
+            "SELECT id, sensor, stream, seq FROM report WHERE committed_s IS NOT NULL"
+        ).fetchall()
+        missing = [
+            (report_id,)
+            for report_id, sensor, stream, seq in rows
+            if (state := states.get((sensor, stream))) is None or not state.covers(seq)
+        ]
+        self._database.executemany("UPDATE report SET committed_s = NULL WHERE id = ?", missing)
+        return len(missing)
+
+    # Housekeeping.
+
+    def prune(self, now_s: int, *, keep_committed_days: int, max_bytes: int) -> int:
+        """Forget committed reports that are old, or, when the file has outgrown `max_bytes`, the oldest of them.
+
+        What is not committed is never dropped. Returns how many reports were forgotten; `now_s` in UTC unix seconds.
+        """
+        with self._transaction():
+            forgotten = self._database.execute(
+                "DELETE FROM report WHERE committed_s < ?", (now_s - keep_committed_days * 86400,)
+            ).rowcount
+            self._database.execute("DELETE FROM slot WHERE waiting = 0 AND start + length < ?", (now_s - SLOT_KEPT_S,))
+            # A stream in use keeps its next number even when none of its reports is left: a number is never given
+            # twice.
+            used = [str(stream) for stream in self._streams]
+            self._database.execute(
+                "DELETE FROM stream WHERE stream NOT IN (SELECT stream FROM report)"
+                " AND stream NOT IN (SELECT value FROM json_each(?))",
+                (json.dumps(used),),
+            )
+        while self.bytes_used() > max_bytes:
+            with self._transaction():
+                oldest = self._database.execute(
+                    "DELETE FROM report WHERE id IN"
+                    " (SELECT id FROM report WHERE committed_s IS NOT NULL ORDER BY committed_s, id LIMIT 1000)"
+                ).rowcount
+            forgotten += oldest
+            if not oldest:
+                break
+        return forgotten
+
+    def bytes_used(self) -> int:
+        """Bytes of the file that hold something."""
+        pages, free, size = (
+            int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+
+    def sensors(self) -> set[str]:
+        """Every sensor that has something in the outbox which is not committed, configured today or not."""
+        rows = self._database.execute(
+            "SELECT DISTINCT sensor FROM slot WHERE waiting = 1"
+            " UNION SELECT DISTINCT sensor FROM report WHERE committed_s IS NULL"
+        )
+        return {sensor for (sensor,) in rows}
+
+    def tally(self) -> Tally:
+        """What lies in the outbox, and since when."""
+        slots = self._database.execute(
+            "SELECT sensor, count(*), min(start) FROM slot WHERE waiting = 1 GROUP BY sensor"
+        ).fetchall()
+        reports = self._database.execute(
+            "SELECT sensor, sum(slots), min(numbered_s), count(*) FROM report WHERE committed_s IS NULL GROUP BY sensor"
+        ).fetchall()
+        (committed,) = self._database.execute("SELECT count(*) FROM report WHERE committed_s IS NOT NULL").fetchone()
+        waiting: Counter[str] = Counter()
+        for sensor, number, *_ in (*slots, *reports):
+            waiting[sensor] += number
+        return Tally(
+            waiting_slots=waiting,
+            unnumbered=sum(row[1] for row in slots),
+            numbered=sum(row[3] for row in reports),
+            committed=committed,
+            oldest_s=min((row[2] for row in (*slots, *reports)), default=None),
+            bytes_used=self.bytes_used(),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            # A full disk may have ended the transaction already.
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+
+
+def _lock(path: Path) -> IO[str]:
+    """Hold the lock file beside `path`. The kernel lets go of it when the process ends, however it ends."""
+    place = path.with_name(path.name + ".lock")
+    try:
+        file = place.open("a+", encoding="ascii")
+    except OSError as error:
+        raise OutboxError(f"the outbox {path} cannot be used: {place}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise OutboxError(
+            f"the outbox {path} is in use by another footfall-edge (process {holder}); "
+            "stop that one first, or give this one another [outbox] path"
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
+    # FULL: a commit is on the disk before it returns. In WAL mode that is one fsync.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000"):
+        database.execute(f"PRAGMA {pragma}")
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    elif version != SCHEMA_VERSION:
+        database.close()
+        raise OutboxError(f"the outbox {path} has version {version}, this footfall-edge knows version {SCHEMA_VERSION}")
+
+
+def _totals(text: str) -> dict[tuple[int, int], int]:
+    return {(direction, class_): total for direction, class_, total in json.loads(text)}
+
+
+def _slot(rows: Sequence[tuple[int, int, int, int, int | None, int | None, int | None]]) -> Waiting:
+    """A slot from its rows, one for each of its cells or a single one without."""
+    start, length, measured_ms, reported_s, *_ = rows[0]
+    passages: Passages = tuple(
+        (direction, class_, count)
+        for *_, direction, class_, count in rows
+        if direction is not None and class_ is not None and count is not None
+    )
+    # Never more than the slot has, also when a fragment comes after its slot was reported.
+    return Waiting(start, length, max(0, observed_seconds(measured_ms, length) - reported_s), passages)
+
+
+def _fitting(sensor: str, stream: UUID, seq: int, run: Sequence[Waiting]) -> tuple[Sequence[Waiting], bytes]:
+    """As much of `run` as one report can carry, and its payload."""
+    try:
+        return run, encode_cbor(report_of(sensor, stream, seq, run))
+    except ContractError as error:
+        if error.field != "payload" or len(run) == 1:
+            raise
+        return _fitting(sensor, stream, seq, run[: len(run) // 2])

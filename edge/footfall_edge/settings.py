@@ -1,0 +1,94 @@
+"""edge.toml: what an edge reads, where it keeps and where it sends. Checked before anything is opened."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from footfall_contract.errors import ContractError
+from footfall_contract.words import SLOT_LENGTHS_S, check_id
+from footfall_edge.clock import ClockName
+from footfall_edge.drivers import driver_names
+from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
+
+
+def _identifier(value: str) -> str:
+    try:
+        return check_id("id", value)
+    except ContractError as error:
+        raise ValueError(f"expected {error.expected}") from error
+
+
+def _slot_length(value: int) -> int:
+    if value not in SLOT_LENGTHS_S:
+        raise ValueError(f"a slot divides a minute: {', '.join(map(str, SLOT_LENGTHS_S))} s")
+    return value
+
+
+def _driver(value: str) -> str:
+    names = driver_names()
+    if value not in names:
+        raise ValueError(f"there is no such driver; there are: {', '.join(names)}")
+    return value
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+
+
+class OutboxSettings(Section):
+    """Where counts wait until they are stored."""
+
+    path: Path = Field(description="the outbox file, on a disk that keeps what was written")
+    max_mb: int = Field(512, ge=8, description="megabytes; above this, committed reports go before their time")
+    keep_committed_days: int = Field(14, ge=1, le=366, description="days for which committed reports are kept")
+
+
+class ReportSettings(Section):
+    """How finely counts are reported, and how often."""
+
+    slot_s: Annotated[int, AfterValidator(_slot_length)] = Field(10, description="seconds; a divisor of 60")
+    every_s: int = Field(10, ge=1, le=3600, description="seconds between reports; a multiple of slot_s")
+
+    @model_validator(mode="after")
+    def _whole_slots(self) -> Self:
+        if self.every_s % self.slot_s:
+            raise ValueError(f"every_s = {self.every_s} is not a multiple of slot_s = {self.slot_s}")
+        return self
+
+
+class SensorSettings(Section):
+    """One sensor and the line it is on."""
+
+    id: Identifier = Field(description="the sensor's name everywhere; it stays with the place it counts at")
+    driver: Annotated[str, AfterValidator(_driver)] = Field(description="what speaks on the line")
+    port: str = Field(min_length=1, description="path of the serial port, best under /dev/serial/by-id")
+    baud: int | None = Field(None, ge=50, le=4_000_000, description="speed of the line; none: the driver's usual one")
+    silent_s: float = Field(35, ge=1, le=86400, description="seconds without a valid frame until the line is reopened")
+
+
+class EdgeSettings(RoleSettings):
+    """The settings of one edge process."""
+
+    node: Identifier = Field(description="the name of this box")
+    clock: ClockName = Field("ntp", description='"ntp": stamp nothing before the kernel is synchronised; "system"')
+    stop_wait_s: float = Field(5, ge=0, le=600, description="seconds a stop waits for what was sent to be committed")
+    mqtt: MqttSettings = Field(default_factory=MqttSettings)
+    outbox: OutboxSettings
+    report: ReportSettings = Field(default_factory=ReportSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    sensor: tuple[SensorSettings, ...] = Field(description="the sensors on this box")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if not self.sensor:
+            raise ValueError("the file has no [[sensor]]; there is nothing to count")
+        for what in ("id", "port"):
+            twice = _doubles([str(getattr(sensor, what)) for sensor in self.sensor])
+            if twice:
+                raise ValueError(f"[[sensor]] {what} {', '.join(twice)} is there twice; each sensor needs its own")
+        return self
+
+
+def _doubles(values: Sequence[str]) -> list[str]:
+    return sorted({value for value in values if values.count(value) > 1})

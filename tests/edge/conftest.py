@@ -1,0 +1,78 @@
+"""An edge to test: in a thread of the test, or as the process it is."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from edge.ingest_model import Address
+from footfall_edge import agent
+from footfall_edge.clock import Clock
+from footfall_edge.settings import EdgeSettings
+from footfall_sim import firmware
+
+Configure: TypeAlias = Callable[..., EdgeSettings]
+RunEdge: TypeAlias = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(autouse=True)
+def quick_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device sends again after 0.3 s, not 2 s: its intervals are a second long here."""
+    monkeypatch.setattr(firmware, "RESEND_MS", 300)
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Path:
+    """The stable path of the sensor's line."""
+    return tmp_path / "by-id" / "counter"
+
+
+@pytest.fixture
+def configure(tmp_path: Path, link: Path, unique: str) -> Configure:
+    """Makes settings for a node with one sensor, both called as the test, and slots of a second."""
+
+    def make(broker: Address, **changes: Any) -> EdgeSettings:
+        values: dict[str, Any] = {
+            "node": unique,
+            "clock": "system",
+            "stop_wait_s": 2,
+            "mqtt": {"host": broker.host, "port": broker.port},
+            "outbox": {"path": tmp_path / "outbox.sqlite"},
+            "report": {"slot_s": 1, "every_s": 1},
+            "sensor": [{"id": unique, "driver": "reference", "port": str(link), "silent_s": 5}],
+        }
+        return EdgeSettings(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def run_edge() -> RunEdge:
+    """Runs an edge in a thread for the length of a with block; what it raises, the block raises."""
+
+    @contextmanager
+    def run(settings: EdgeSettings, clock: Clock | None = None) -> Iterator[None]:
+        stop = threading.Event()
+        raised: list[BaseException] = []
+
+        def target() -> None:
+            try:
+                agent.run(settings, stop, clock)
+            except BaseException as error:  # noqa: BLE001  # handed to the test
+                raised.append(error)
+
+        thread = threading.Thread(target=target, name="edge", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(30)
+        assert not thread.is_alive(), "the edge does not stop"
+        if raised:
+            raise raised[0]
+
+    return run

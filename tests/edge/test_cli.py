@@ -1,0 +1,195 @@
+"""The command line as people use it."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import footfall_contract
+from edge.counter import Counter
+from edge.device_model import Device, hello
+from footfall_edge.__main__ import main
+from footfall_edge.counts import Cursor
+from footfall_edge.outbox import Entry, Outbox
+from footfall_edge.slots import Piece
+from footfall_testing.waiting import wait_until
+
+NOON = 1_764_072_000
+SHAPE = {"driver", "frames", "targets", "skipped_bytes", "bad_frames", "restarts", "passages"}
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """The command line sends logs where it likes; the next test finds them where they were."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """An edge.toml whose broker is nowhere."""
+    file = tmp_path / "edge.toml"
+    file.write_text(
+        f'node = "box-1"\nclock = "system"\n[mqtt]\nport = 1\n[outbox]\npath = "{tmp_path}/outbox.sqlite"\n'
+        f'[[sensor]]\nid = "markt-1"\ndriver = "reference"\nport = "{tmp_path}/no-port"\n'
+    )
+    return file
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version and --help answer and leave with 0."""
+    for option in ("--version", "--help"):
+        with pytest.raises(SystemExit) as left:
+            main([option])
+        assert left.value.code == 0
+    assert f"footfall-edge {footfall_contract.__version__}" in capsys.readouterr().out
+
+
+def test_without_its_extra_it_says_which() -> None:
+    """Where paho-mqtt is not installed the script names the extra, and nothing else is imported first."""
+    program = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('paho', 'serial'): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "import importlib.util; real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name: None if name in ('paho', 'serial') else real(name)\n"
+        "from footfall_edge.__main__ import main; main(['--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert "pip install 'footfall[edge]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_print_config_shows_what_is_in_force(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--print-config prints the settings and opens nothing."""
+    assert main(["--config", str(config), "--print-config"]) == 0
+    assert 'node = "box-1"' in capsys.readouterr().out
+    assert not (config.parent / "outbox.sqlite").exists()
+
+
+def test_a_wrong_configuration_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No file, no settings: each is said on standard error, with status 1 and no traceback."""
+    assert main(["--config", str(tmp_path / "none.toml")]) == 1
+    assert "none.toml: cannot be read: No such file" in capsys.readouterr().err
+    assert main([]) == 1
+    assert "the environment: node is missing" in capsys.readouterr().err
+
+
+def test_a_second_edge_on_the_same_outbox_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It hears who has the outbox, and leaves the first alone."""
+    with Outbox.open(config.parent / "outbox.sqlite"):
+        assert main(["--config", str(config)]) == 1
+
+    assert f"in use by another footfall-edge (process {os.getpid()})" in capsys.readouterr().err
+
+
+def test_outbox_says_what_waits(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How much, since when, how big; also while an edge has it."""
+    assert main(["outbox", "--config", str(config)]) == 1
+    assert "there is no outbox at" in capsys.readouterr().err
+
+    with Outbox.open(config.parent / "outbox.sqlite") as outbox:
+        outbox.book([Entry("markt-1", (Piece(NOON, 10, 10_000, ((0, 0, 2),)),), Cursor(7, 1, 0, NOON * 1000, {}))])
+        assert main(["--config", str(config), "outbox"]) == 0
+
+    said = capsys.readouterr().out
+    assert "slots without a number 1, reports not known to be stored 0" in said
+    assert "oldest: 2025-11-25 12:00:00 UTC" in said
+    assert "markt-1: slots 1" in said
+
+
+def recording(path: Path) -> Path:
+    """Twelve intervals with two in and one out each, one of them sent twice, one spoiled, noise, a reboot, a tail."""
+    device = Device()
+    data = b"\xfftail of a frame\0" + hello()
+    frame = b""
+    for number in range(12):
+        frame = device.close({(0, 0): 2, (1, 0): 1}, utc_ms=(NOON + 10 * number) * 1000).frame(7, device.oldest)
+        if number == 3:
+            data += frame
+        if number == 5:
+            frame = frame[:20] + bytes([frame[20] ^ 0x40]) + frame[21:]
+        if number == 8:
+            data += device.reboot()
+        data += frame
+    path.write_bytes(data + frame[:30])
+    return path
+
+
+def test_probe_reads_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """replay:FILE gives the pinned JSON: frames, faults, restarts, and each interval's passages once."""
+    file = recording(tmp_path / "line.bin")
+
+    assert main(["probe", "--port", f"replay:{file}", "--driver", "reference", "--json"]) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    spoiled = len(Device().close({(0, 0): 2, (1, 0): 1}).frame(7, (1, 0)))
+    assert set(found) == SHAPE
+    assert found == {
+        "driver": "reference",
+        "frames": 14,
+        "targets": 0,
+        "skipped_bytes": found["skipped_bytes"],
+        "bad_frames": 1,
+        "restarts": 1,
+        "passages": {"in": 22, "out": 11},
+    }
+    assert abs(found["skipped_bytes"] - (17 + 30 + spoiled)) <= 2
+
+
+def test_probe_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --json it is for people: who is there, what passed, what was bad."""
+    assert main(["probe", "--port", f"replay:{recording(tmp_path / 'line.bin')}", "--driver", "reference"]) == 0
+
+    said = capsys.readouterr().out
+    assert "driver reference: 14 frames, 1 bad" in said
+    assert "device 7: firmware 'model 1', boot 2" in said
+    assert "passages: 22 in, 11 out; restarts of the device: 1" in said
+    assert "last bad frame: COBS code" in said
+
+
+def test_probe_of_noise_gives_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line of another make has no frames, and the probe says what may be wrong."""
+    (tmp_path / "noise").write_bytes(bytes(range(1, 256)) * 40)
+
+    assert main(["probe", "--port", f"replay:{tmp_path / 'noise'}", "--driver", "reference"]) == 0
+    assert "nothing valid was heard: is it the right port, driver and speed" in capsys.readouterr().out
+
+
+def test_probe_of_a_live_line_takes_nothing_from_it(link: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It hears the device and acknowledges nothing: whatever waited in the device still waits."""
+    with Counter(link) as counter:
+        counter.passes(3)
+        counter.cut()
+        wait_until(lambda: counter.waiting, what="an interval in the device")
+        before = counter.waiting
+
+        assert main(["probe", "--port", str(link), "--driver", "reference", "--for", "1.5", "--json"]) == 0
+        assert counter.waiting >= before
+
+    found = json.loads(capsys.readouterr().out)
+    assert found["passages"] == {"in": 3, "out": 0}
+    assert found["frames"] >= 2
+    assert found["bad_frames"] == 0
+
+
+def test_probe_says_why_it_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is not there, a driver that is not there, a recording that is not there: a sentence and status 1."""
+    assert main(["probe", "--port", str(tmp_path / "tty"), "--driver", "reference"]) == 1
+    assert "tty: there is no such port" in capsys.readouterr().err
+    assert main(["probe", "--port", "replay:x", "--driver", "sonar"]) == 1
+    assert "no driver 'sonar'; there are: reference" in capsys.readouterr().err
+    assert main(["probe", "--port", f"replay:{tmp_path / 'none'}", "--driver", "reference"]) == 1
+    assert "none: there is no such" in capsys.readouterr().err

@@ -1,0 +1,352 @@
+"""One batch, one transaction: decode, lock, drop what was received before, judge, add up, write, read the notices.
+
+Whatever happens to a message happens in the transaction of its batch, so a batch that was cut short can be written
+again as if nothing had been, and one that was committed can be sent again without effect. Only when `write_batch` has
+returned may its messages be acknowledged.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+
+from footfall_contract.batch import ReportBatch, decode_batch
+from footfall_contract.notice import CommitNotice
+from footfall_ingest import judge, store
+from footfall_ingest.aggregate import MINUTE_S, Deltas, aggregate
+from footfall_ingest.judge import Finding, Reason, Rules
+from footfall_ingest.ledger import Ledger, second_writers
+from footfall_ingest.store import Quarantined, Sensors, SpanRow, StreamKey
+from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Verdict, admit
+
+Connection = psycopg.Connection[Any]
+Int64s = npt.NDArray[np.int64]
+
+DEFAULT_RULES = Rules()
+
+Window = tuple[int, int, int]
+"""Code of a sensor, start and end in UTC unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One payload with the node and sensor of its topic; both None for an import, which speaks for no node.
+
+    `topic_fault` says what is wrong with the topic if it is not one; the message is then kept as unreadable.
+    """
+
+    topic_node: str | None
+    topic_sensor: str | None
+    payload: bytes
+    topic_fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch, once it is committed."""
+
+    notices: Mapping[str, CommitNotice]
+    """What each node that sent something is to be told."""
+    stored: int
+    """Reports that were added."""
+    duplicate: int
+    """Reports that had been received before."""
+    unusable: Sequence[Quarantined]
+    """Messages that went to quarantine."""
+    rows: int
+    """Rows of counts and coverage that were written."""
+    newest_end: int | None
+    """When the latest of the stored reports ended, UTC unix seconds; None if none was stored."""
+
+    @property
+    def quarantined(self) -> Mapping[str, int]:
+        """How many messages went to quarantine, by reason."""
+        return Counter(message.reason for message in self.unusable)
+
+
+def write_batch(
+    connection: Connection,
+    messages: Sequence[Message],
+    *,
+    now: datetime,
+    rules: Rules = DEFAULT_RULES,
+    condemned: str | None = None,
+) -> Outcome:
+    """Handle `messages` in the order of their arrival, in one transaction, and commit it.
+
+    The result is what it would be if each message were a batch of its own. Where `connection` is in a transaction
+    already, whoever began that one has to commit it. With `condemned` every report that would be stored goes to
+    quarantine instead, for the reason it gives: for messages of which the database has refused to store what they say.
+
+    Raises:
+        psycopg.Error: nothing was written; the same messages may be given again.
+    """
+    batch = decode_batch([b"" if message.topic_fault else message.payload for message in messages])
+    arrivals = _Arrivals.of(batch, messages)
+    with connection.transaction():
+        sensors = store.lock_sensors(connection, arrivals.sensors)
+        streams = arrivals.stream_keys(sensors)
+        verdicts, fresh = admit(arrivals.stream, arrivals.seq, store.received(connection, streams), len(streams))
+
+        rows = arrivals.row[(verdicts == Verdict.FRESH) & (arrivals.row >= 0)]
+        rows, findings = _judge(connection, batch, rows, messages, sensors, now=int(now.timestamp()), rules=rules)
+        if condemned is not None:
+            findings += [Finding(row, Reason.UNWRITABLE, condemned) for row in rows.tolist()]
+            rows = rows[:0]
+        rows, doubled, deltas = _fit(connection, batch, rows, sensors)
+
+        store.add(connection, deltas, sensors)
+        store.mark(connection, streams, arrivals.stream_nodes, fresh)
+        unusable = _unusable(batch, messages, arrivals, verdicts, findings + doubled)
+        store.quarantine(connection, unusable, now)
+        notices = store.notices(connection, arrivals.nodes, arrivals.touched(streams))
+        store.tell_readers(connection)
+    return Outcome(
+        notices=notices,
+        stored=len(rows),
+        duplicate=int(np.count_nonzero((verdicts == Verdict.DUPLICATE) & (arrivals.row >= 0))),
+        unusable=unusable,
+        rows=deltas.rows,
+        newest_end=int((batch.start + batch.slot * batch.slots)[rows].max()) if len(rows) else None,
+    )
+
+
+def write_surviving(
+    write: Callable[[Sequence[Message], str | None], Outcome], messages: Sequence[Message]
+) -> list[Outcome]:
+    """Write `messages` with `write` (messages, condemned); one that cannot be stored does not hold up the others.
+
+    No rule lets such a message pass that we know of. But if the database refuses what a batch says, it will refuse it
+    for ever; so the batch is halved until the culprit is alone, and that one is put into quarantine.
+    """
+    try:
+        return [write(messages, None)]
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        if len(messages) == 1:
+            return [write(messages, f"the database refuses it: {error.diag.message_primary or type(error).__name__}")]
+    half = len(messages) // 2
+    return write_surviving(write, messages[:half]) + write_surviving(write, messages[half:])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arrivals:
+    """Columns of the messages whose sensor, stream and number are known, in the order in which they came."""
+
+    message: Int64s
+    """Place among the messages."""
+    row: Int64s
+    """Row in the batch; -1 if sensor, stream and number are all that could be read."""
+    stream: Int64s
+    """Code of the stream, which is a position in `streams` and `stream_nodes`."""
+    seq: Int64s
+
+    sensors: list[str]
+    """Distinct sensors; the batch's come first, under their codes there."""
+    streams: list[tuple[int, UUID]]
+    """Distinct streams: the sensor's code and the stream's id."""
+    stream_nodes: list[str | None]
+    """The node that was first to report each stream."""
+    nodes: list[str]
+    """Every node that sent a message, readable or not."""
+    senders: list[str | None]
+    """The node of each arrival."""
+
+    @classmethod
+    def of(cls, batch: ReportBatch, messages: Sequence[Message]) -> "_Arrivals":
+        """The arrivals of a batch and of the unreadable messages whose identity could be read."""
+        sensors = {sensor: code for code, sensor in enumerate(batch.sensors)}
+        streams = {stream: code for code, stream in enumerate(batch.streams)}
+        known = [(refusal.position, *refusal.error.identity) for refusal in batch.refused if refusal.error.identity]
+        extra = np.array(
+            [
+                (position, -1, sensors.setdefault(sensor, len(sensors)), streams.setdefault(stream, len(streams)), seq)
+                for position, sensor, stream, seq in known
+            ],
+            np.int64,
+        ).reshape(-1, 5)
+        columns = np.stack([batch.position, np.arange(len(batch)), batch.sensor, batch.stream, batch.seq], axis=1)
+        columns = np.concatenate([columns, extra])
+        message, row, sensor, stream, seq = columns[np.argsort(columns[:, 0], kind="stable")].T
+        pairs, first, pair = np.unique(sensor * len(streams) + stream, return_index=True, return_inverse=True)
+        ids = list(streams)
+        senders = [messages[position].topic_node for position in message.tolist()]
+        return cls(
+            message=message,
+            row=row,
+            stream=pair,
+            seq=seq,
+            sensors=list(sensors),
+            streams=[(value // len(streams), ids[value % len(streams)]) for value in pairs.tolist()],
+            stream_nodes=[senders[at] for at in first.tolist()],
+            nodes=sorted({message.topic_node for message in messages if message.topic_node is not None}),
+            senders=senders,
+        )
+
+    def stream_keys(self, sensors: Sensors) -> list[StreamKey]:
+        """The streams as the store knows them."""
+        return [(int(sensors.keys[code]), stream) for code, stream in self.streams]
+
+    def touched(self, streams: Sequence[StreamKey]) -> list[tuple[str, StreamKey]]:
+        """Which node touched which stream, imports left out."""
+        pairs = set(zip(self.senders, self.stream.tolist(), strict=True))
+        return [(node, streams[code]) for node, code in pairs if node is not None]
+
+
+def _judge(
+    connection: Connection,
+    batch: ReportBatch,
+    rows: Int64s,
+    messages: Sequence[Message],
+    sensors: Sensors,
+    *,
+    now: int,
+    rules: Rules,
+) -> tuple[Int64s, list[Finding]]:
+    """The rules that look at one report. Returns the rows that pass, and the findings on the others."""
+    senders = [messages[position] for position in batch.position.tolist()]
+    found = judge.wrong_topic(batch, rows, [message.topic_sensor for message in senders])
+    found += judge.impossible(batch, _without(rows, found), now=now, rules=rules)
+    found += judge.too_old(batch, _without(rows, found), rules=rules)
+    rows = _without(rows, found)
+    nodes = [message.topic_node for message in senders]
+    strangers, first = judge.wrong_node(batch, rows, nodes, store.claims(connection, sensors))
+    store.claim(connection, first, sensors)
+    return _without(rows, strangers), found + strangers
+
+
+def _without(rows: Int64s, findings: Sequence[Finding]) -> Int64s:
+    return rows[~np.isin(rows, [finding.row for finding in findings])] if findings else rows
+
+
+def _fit(
+    connection: Connection, batch: ReportBatch, rows: Int64s, sensors: Sensors
+) -> tuple[Int64s, list[Finding], Deltas]:
+    """Leave out the reports that claim seconds which are measured already, and sum up the others."""
+    deltas = aggregate(batch.take(rows))
+    found = second_writers(batch, rows, _ledgers(connection, batch, rows, deltas, sensors))
+    if found:
+        rows = _without(rows, found)
+        deltas = aggregate(batch.take(rows))
+    return rows, found, deltas
+
+
+def _ledgers(
+    connection: Connection, batch: ReportBatch, rows: Int64s, deltas: Deltas, sensors: Sensors
+) -> dict[int, Ledger]:
+    """What is measured of those sensors, by code, whose reports have to be looked at one by one."""
+    coverage, new = deltas.coverage, deltas.span_coverage
+    stored = store.measured(connection, coverage, sensors)
+    spans = _spans_around(connection, batch, rows, sensors)
+    windows = [span[:3] for span in spans]
+    # A span without measured seconds, a recovered sum, claims none.
+    claims = new.observed_s > 0
+    windows += zip(*(column[claims].tolist() for column in (new.sensor, new.start, new.end)), strict=True)
+    suspects = {
+        *coverage.sensor[stored + coverage.observed_s > MINUTE_S].tolist(),
+        *(code for code, _, _ in windows),
+    }
+    if not suspects:
+        return {}
+    minutes: dict[int, dict[int, int]] = {code: {} for code in suspects}
+    for code, minute, seconds in store.measured_within(connection, _merged(windows), sensors):
+        minutes[code][minute] = seconds
+    for code, minute, seconds in np.stack([coverage.sensor, coverage.minute, stored], axis=1).tolist():
+        if code in suspects:
+            minutes[code][minute] = seconds
+    return {code: Ledger(minutes[code], [span[1:] for span in spans if span[0] == code]) for code in suspects}
+
+
+def _spans_around(connection: Connection, batch: ReportBatch, rows: Int64s, sensors: Sensors) -> set[SpanRow]:
+    """The stored spans with measured seconds that overlap what the reports cover, or one that does, and so on."""
+    windows: dict[int, tuple[int, int]] = {}
+    columns = (batch.sensor[rows], batch.start[rows], (batch.start + batch.slot * batch.slots)[rows])
+    found: set[SpanRow] = set()
+    grown = _grow(windows, zip(*(column.tolist() for column in columns), strict=True))
+    while grown:
+        new = store.measured_spans(connection, [(code, *windows[code]) for code in grown], sensors) - found
+        found |= new
+        grown = _grow(windows, (span[:3] for span in new))
+    return found
+
+
+def _grow(windows: dict[int, tuple[int, int]], times: Iterable[Window]) -> set[int]:
+    """Widen each sensor's window until it holds its `times`, in whole minutes; returns whose window grew."""
+    grown = set()
+    for code, start, end in times:
+        low, high = windows.get(code, (start, end))
+        wider = min(low, start) // MINUTE_S * MINUTE_S, -(-max(high, end) // MINUTE_S) * MINUTE_S
+        if windows.get(code) != wider:
+            windows[code] = wider
+            grown.add(code)
+    return grown
+
+
+def _merged(windows: Iterable[Window]) -> list[Window]:
+    """The minutes that the windows touch, as windows that do not overlap."""
+    merged: list[Window] = []
+    for code, start, end in sorted(windows):
+        start, end = start // MINUTE_S * MINUTE_S, -(-end // MINUTE_S) * MINUTE_S  # noqa: PLW2901
+        if merged and merged[-1][0] == code and start <= merged[-1][2]:
+            merged[-1] = (code, merged[-1][1], max(end, merged[-1][2]))
+        else:
+            merged.append((code, start, end))
+    return merged
+
+
+def _unusable(
+    batch: ReportBatch,
+    messages: Sequence[Message],
+    arrivals: _Arrivals,
+    verdicts: npt.NDArray[np.int8],
+    findings: Iterable[Finding],
+) -> list[Quarantined]:
+    """What goes to quarantine, in the order of arrival."""
+    found: dict[int, Quarantined] = {}
+
+    def keep(position: int, reason: Reason, detail: str, identity: tuple[str | None, UUID | None, int | None]) -> None:
+        message = messages[position]
+        found[position] = Quarantined(reason, detail, message.topic_node, identity, message.payload)
+
+    refusals = {refusal.position: refusal for refusal in batch.refused}
+    for at in np.flatnonzero((arrivals.row < 0) | (verdicts > Verdict.DUPLICATE)).tolist():
+        position, verdict = int(arrivals.message[at]), Verdict(verdicts[at])
+        sensor, stream = arrivals.streams[arrivals.stream[at]]
+        identity = (arrivals.sensors[sensor], stream, int(arrivals.seq[at]))
+        if arrivals.row[at] < 0:
+            keep(position, Reason.UNREADABLE, f"{refusals.pop(position).error}; {_MARKED[verdict]}", identity)
+        else:
+            keep(position, *_REFUSED[verdict], identity)
+    for position, refusal in refusals.items():
+        message = messages[position]
+        detail = message.topic_fault or str(refusal.error)
+        keep(position, Reason.UNREADABLE, detail, (message.topic_sensor, None, None))
+    for finding in findings:
+        row = finding.row
+        sensor, stream = batch.sensors[batch.sensor[row]], batch.streams[batch.stream[row]]
+        keep(int(batch.position[row]), finding.reason, finding.detail, (sensor, stream, int(batch.seq[row])))
+    return [found[position] for position in sorted(found)]
+
+
+_REFUSED = {
+    Verdict.TOO_MANY_GAPS: (
+        Reason.TOO_MANY_GAPS,
+        f"its stream would be in more than {MAX_RANGES} pieces; not marked received",
+    ),
+    Verdict.FAR_AHEAD: (
+        Reason.FAR_AHEAD,
+        f"its number is {MAX_AHEAD} or more above its stream's highest; not marked received",
+    ),
+}
+
+_MARKED = {
+    Verdict.FRESH: "its number is marked received, so that it is not sent again",
+    Verdict.DUPLICATE: "its number was received before",
+    Verdict.TOO_MANY_GAPS: _REFUSED[Verdict.TOO_MANY_GAPS][1],
+    Verdict.FAR_AHEAD: _REFUSED[Verdict.FAR_AHEAD][1],
+}

@@ -1,0 +1,150 @@
+"""What can be used and what goes to quarantine: the rules, without I/O and without a clock.
+
+The rules that look at one report come first, in a fixed order: `wrong_topic`, `impossible`, `too_old`, `wrong_node`.
+What passes them is held against what was measured already, in the order of arrival (see `footfall_ingest.ledger`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from footfall_contract.batch import ReportBatch
+
+Int64s = npt.NDArray[np.int64]
+
+MAX_PASSAGES_PER_S = 100
+"""More than this no line counts: where people walk shoulder to shoulder, about 2 a second pass each metre of it."""
+
+
+class Reason(StrEnum):
+    """Why something is in quarantine."""
+
+    UNREADABLE = "unreadable"
+    TOO_MANY_GAPS = "too-many-gaps"
+    FAR_AHEAD = "far-ahead"
+    IMPOSSIBLE = "impossible"
+    TOO_OLD = "too-old"
+    WRONG_NODE = "wrong-node"
+    SECOND_WRITER = "second-writer"
+    UNWRITABLE = "unwritable"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits that are settings. Times are UTC unix seconds, lengths seconds."""
+
+    oldest: int = 1_420_070_400
+    """2015-01-01: no report begins before it."""
+    future_s: int = 600
+    """How far a node's clock may be ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A report, by its row in the batch, that goes to quarantine."""
+
+    row: int
+    reason: Reason
+    detail: str
+
+
+def utc_text(second: int) -> str:
+    """A UTC unix second for people."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def wrong_topic(batch: ReportBatch, rows: Int64s, topics: Sequence[str | None]) -> list[Finding]:
+    """Reports among `rows` that speak of another sensor than their topic. `topics` has each report's, None for none."""
+    sensors = batch.sensor.tolist()
+    return [
+        Finding(row, Reason.IMPOSSIBLE, f"it speaks of {batch.sensors[sensors[row]]} on the topic of {topics[row]}")
+        for row in rows.tolist()
+        if topics[row] != batch.sensors[sensors[row]] and topics[row] is not None
+    ]
+
+
+def impossible(batch: ReportBatch, rows: Int64s, *, now: int, rules: Rules) -> list[Finding]:
+    """Reports among `rows` that measured the future, or counted more than can pass. `now` is UTC unix seconds."""
+    latest = now + rules.future_s
+    details: dict[int, str] = {}
+    for row in rows[_last_start(batch, rows) > latest].tolist():
+        begins = max(int(batch.start[row]), _last_measured(batch, row))
+        if begins > latest:
+            details[row] = f"{utc_text(begins)} is in the future; the node's clock is wrong"
+    total = np.bincount(batch.cell_report, weights=batch.cell_count, minlength=len(batch))
+    for row in rows[total[rows] > MAX_PASSAGES_PER_S * batch.slot[rows]].tolist():
+        most, slot = _most_in_a_slot(batch, row), int(batch.slot[row])
+        if most > MAX_PASSAGES_PER_S * slot:
+            details.setdefault(row, f"{most} passages in {slot} s are more than {MAX_PASSAGES_PER_S} a second")
+    return [Finding(row, Reason.IMPOSSIBLE, detail) for row, detail in sorted(details.items())]
+
+
+def too_old(batch: ReportBatch, rows: Int64s, *, rules: Rules) -> list[Finding]:
+    """Reports among `rows` that begin before anyone counted: the work of a clock that was never set."""
+    return [
+        Finding(row, Reason.TOO_OLD, f"{utc_text(int(batch.start[row]))} is before {utc_text(rules.oldest)}")
+        for row in rows[batch.start[rows] < rules.oldest].tolist()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """From `since` on (UTC unix seconds, minus infinity for ever) reports of a sensor are `node`'s to make."""
+
+    since: float
+    node: str
+
+
+def wrong_node(
+    batch: ReportBatch, rows: Int64s, nodes: Sequence[str | None], claims: Mapping[int, Sequence[Claim]]
+) -> tuple[list[Finding], dict[int, str]]:
+    """Reports among `rows` of sensors that were another node's when the report began; and who claims a sensor first.
+
+    `nodes` has the node of each report, None for an imported one, which may speak of any sensor. `claims` has what is
+    stored for each sensor by code, ascending by time. The second result has the node for each sensor without a claim.
+    """
+    first: dict[int, str] = {}
+    findings = []
+    for row, sensor, start in zip(rows.tolist(), batch.sensor[rows].tolist(), batch.start[rows].tolist(), strict=True):
+        node = nodes[row]
+        if node is None:
+            continue
+        owners = claims.get(sensor)
+        owner = _owner(owners, start) if owners else first.setdefault(sensor, node)
+        if owner != node:
+            whose = f"belongs to node {owner}" if owner else "belonged to no node"
+            detail = f"sensor {batch.sensors[sensor]} {whose} at {utc_text(start)}, not to {node}"
+            findings.append(Finding(row, Reason.WRONG_NODE, detail))
+    return findings, first
+
+
+def _owner(claims: Sequence[Claim], start: int) -> str | None:
+    owner = None
+    for claim in claims:
+        if claim.since > start:
+            break
+        owner = claim.node
+    return owner
+
+
+def _last_start(batch: ReportBatch, rows: Int64s) -> Int64s:
+    """When the last slot of each report begins."""
+    return batch.start[rows] + batch.slot[rows] * (batch.slots[rows] - 1)
+
+
+def _last_measured(batch: ReportBatch, row: int) -> int:
+    """When the last slot begins that was measured or counted in; a report may be padded with slots still to come."""
+    slots = slice(*np.searchsorted(batch.observed_report, (row, row + 1)))
+    cells = slice(*np.searchsorted(batch.cell_report, (row, row + 1)))
+    measured = batch.observed_index[slots][batch.observed[slots] > 0]
+    last = max(int(measured.max(initial=0)), int(batch.cell_index[cells].max(initial=0)))
+    return int(batch.start[row]) + last * int(batch.slot[row])
+
+
+def _most_in_a_slot(batch: ReportBatch, row: int) -> int:
+    cells = slice(*np.searchsorted(batch.cell_report, (row, row + 1)))
+    return int(np.bincount(batch.cell_index[cells], weights=batch.cell_count[cells]).max())

@@ -1,0 +1,83 @@
+"""Bring a database's schema to this version: forwards only, once, however many ask at the same time."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # its INFO lines, some written at import, are about itself
+
+from alembic import command  # noqa: E402  # after the line above
+from alembic.config import Config  # noqa: E402
+from alembic.script import ScriptDirectory  # noqa: E402
+from alembic.util import CommandError  # noqa: E402
+from sqlalchemy import Connection, create_engine  # noqa: E402
+from sqlalchemy.exc import DBAPIError  # noqa: E402
+from sqlalchemy.pool import NullPool  # noqa: E402
+
+_LOCK = 7_306_085_171_257
+"""Number of the advisory lock that migrations hold; any number, as long as nobody else takes it."""
+
+_one_at_a_time = threading.Lock()  # Alembic keeps the running migration in module globals.
+
+
+class MigrationError(Exception):
+    """The schema cannot be brought to, or is not at, the version that this program needs."""
+
+
+def migrate(dsn: str) -> None:
+    """Create or update the schema in the database `dsn` in one transaction; does nothing where it is up to date.
+
+    A migration that runs elsewhere is waited for. Needs the right to create tables.
+
+    Raises:
+        MigrationError: no connection, a statement failed, or a newer program migrated it; nothing was changed.
+    """
+    try:
+        with _one_at_a_time, _transaction(dsn) as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise MigrationError(f"the database was migrated by a newer version of footfall: {error}") from error
+    except DBAPIError as error:
+        raise MigrationError(f"the database could not be migrated: {error.orig}") from error
+
+
+def check(connection: psycopg.Connection) -> None:
+    """Make sure that the schema is the one this program was written for.
+
+    Raises:
+        MigrationError: it is not; the message says what to run.
+    """
+    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    try:
+        with connection.transaction():
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
+    if row is None:
+        raise MigrationError("the database has no schema yet: run `footfall-ingest migrate`")
+    if row[0] != needed:
+        raise MigrationError(
+            f"the database's schema is at {row[0]}, this version of footfall needs {needed}: "
+            "run `footfall-ingest migrate` of the newer of the two"
+        )
+
+
+def _config() -> Config:
+    # Without a file name Alembic reads no alembic.ini, whatever folder this runs in.
+    config = Config()
+    config.set_main_option("script_location", "footfall_ingest:migrations")
+    return config
+
+
+@contextmanager
+def _transaction(dsn: str) -> Iterator[Connection]:
+    # The driver connects by itself, so that every DSN that psycopg understands is understood here.
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=NullPool)
+    with engine.begin() as connection:
+        yield connection

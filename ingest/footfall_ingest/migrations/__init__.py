@@ -1,0 +1,1 @@
+"""The schema's history, run by Alembic: forwards only, each step plain SQL."""

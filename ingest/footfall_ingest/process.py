@@ -1,0 +1,155 @@
+"""``footfall-ingest`` as a process: broker → inbox → one transaction → acknowledgement → commit notices.
+
+Subscriber ──▶ Inbox ──▶ write_batch ──▶ PostgreSQL
+    ▲                        │ committed
+    └── acknowledgements ◀───┴──▶ commit notices
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+
+from footfall_contract import ContractError, encode_notice, topics
+from footfall_contract.notice import CommitNotice
+from footfall_contract.topics import Kind, Topic
+from footfall_ingest import migrate, store
+from footfall_ingest.database import Database, StoppedError
+from footfall_ingest.flush import Message, Outcome, write_batch, write_surviving
+from footfall_ingest.inbox import Delivery, Inbox, Limits
+from footfall_ingest.judge import Rules
+from footfall_ingest.metrics import Metrics
+from footfall_ingest.settings import IngestSettings
+from footfall_ingest.states import StateMessage, write_states
+from footfall_ingest.store import Quarantined
+from footfall_ingest.subscriber import Subscriber
+from footfall_role import metrics as metrics_port
+from footfall_role.logs import facts
+
+log = logging.getLogger(__name__)
+
+_LOGGED = 10
+"""Lines about quarantined messages for one batch; the table has all of them."""
+
+Write = Callable[..., Outcome]
+"""`footfall_ingest.flush.write_batch`, or what a test puts in its place."""
+
+
+def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write_batch) -> None:
+    """Receive and store until `stop` is set; then write what is at hand and leave.
+
+    Raises:
+        footfall_ingest.migrate.MigrationError: the database's schema is not this program's.
+        OSError: the metrics port cannot be used.
+        psycopg.Error: the database refused for a reason that another try will not overcome.
+    """
+    metrics = Metrics()
+    metrics_port.serve(settings.metrics, metrics.registry)
+    inbox = Inbox(Limits(**settings.flush.model_dump()))
+    rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
+    with Database(settings.database.dsn, stop, metrics.database_errors.inc) as database:
+        try:
+            database.run(migrate.check)
+        except StoppedError:
+            return
+        with Subscriber(settings.mqtt, inbox) as subscriber:
+            metrics.watch(queue=inbox.__len__, connected=lambda: subscriber.connected)
+            writer = Writer(database, rules, metrics, write)
+            try:
+                while not stop.is_set():
+                    if subscriber.newly_connected():
+                        subscriber.publish(writer.all_notices())
+                    deliveries = inbox.batch(stop)
+                    subscriber.look_for_room()
+                    notices = writer.write(deliveries)
+                    # ── committed: from here on the broker may forget them, and the nodes too ──
+                    subscriber.acknowledge(deliveries)
+                    subscriber.publish(notices)
+            except StoppedError:
+                pass  # what is not acknowledged comes again
+
+
+class Writer:
+    """Writes batches of deliveries: counts by `write_batch`, states beside them."""
+
+    def __init__(self, database: Database, rules: Rules, metrics: Metrics, write: Write) -> None:
+        self._database = database
+        self._rules = rules
+        self._metrics = metrics
+        self._write = write
+
+    def write(self, deliveries: Sequence[Delivery]) -> list[tuple[str, bytes]]:
+        """Store `deliveries`: when this returns they are committed. Returns what to publish: (topic, payload)."""
+        messages, states = _sorted(deliveries)
+        told: dict[str, CommitNotice] = {}
+        if messages:
+            with self._metrics.flush_seconds.time():
+                outcomes = self._database.run(lambda connection: self._write_all(connection, messages))
+            for outcome in outcomes:
+                self._report(outcome)
+                told.update(outcome.notices)
+        if states:
+            kept = self._database.run(lambda connection: write_states(connection, states, now=datetime.now(UTC)))
+            self._metrics.quarantined(Counter(message.reason for message in kept))
+            _log_unusable(kept)
+        return encoded(told)
+
+    def all_notices(self) -> list[tuple[str, bytes]]:
+        """What to publish to every node that is known: (topic, payload)."""
+        return encoded(self._database.run(lambda connection: store.notices(connection, store.nodes(connection))))
+
+    def _write_all(self, connection: psycopg.Connection[Any], messages: Sequence[Message]) -> list[Outcome]:
+        return write_surviving(
+            lambda part, condemned: self._write(
+                connection, part, now=datetime.now(UTC), rules=self._rules, condemned=condemned
+            ),
+            messages,
+        )
+
+    def _report(self, outcome: Outcome) -> None:
+        self._metrics.committed(outcome, datetime.now(UTC).timestamp())
+        _log_unusable(outcome.unusable)
+        log.debug("committed", extra=facts(stored=outcome.stored, duplicate=outcome.duplicate, rows=outcome.rows))
+
+
+def encoded(notices: Mapping[str, CommitNotice]) -> list[tuple[str, bytes]]:
+    """Notices as (topic, payload)."""
+    return [(topics.committed(node), encode_notice(notice)) for node, notice in notices.items()]
+
+
+def _sorted(deliveries: Iterable[Delivery]) -> tuple[list[Message], list[StateMessage]]:
+    """Counts and states apart, each in the order of arrival."""
+    messages: list[Message] = []
+    states: list[StateMessage] = []
+    for delivery in deliveries:
+        topic = _topic(delivery.topic)
+        if isinstance(topic, str):
+            messages.append(Message(None, None, delivery.payload, topic_fault=topic))
+        elif topic.kind is Kind.COUNTS:
+            messages.append(Message(topic.node, topic.sensor, delivery.payload))
+        elif delivery.payload:  # nothing: what the broker had kept on that topic was deleted
+            states.append(StateMessage(topic, delivery.payload, delivery.retained))
+    return messages, states
+
+
+@lru_cache(maxsize=4096)
+def _topic(text: str) -> Topic | str:
+    """The topic, or what is wrong with it."""
+    try:
+        return topics.parse(text)
+    except ContractError as error:
+        return str(error)
+
+
+def _log_unusable(unusable: Sequence[Quarantined]) -> None:
+    for message in unusable[:_LOGGED]:
+        sensor, stream, seq = message.identity
+        names = facts(node=message.node, sensor=sensor, stream=stream, seq=seq, reason=message.reason)
+        log.warning("quarantined: %s", message.detail, extra=names)
+    if len(unusable) > _LOGGED:
+        log.warning("quarantined more", extra=facts(messages=len(unusable) - _LOGGED))

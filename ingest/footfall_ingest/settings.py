@@ -1,0 +1,80 @@
+"""The settings of ``footfall-ingest``: `ingest.toml` and ``FOOTFALL_*`` variables (see `footfall_role.settings`)."""
+
+from datetime import UTC, date, datetime, time
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import Field, field_serializer, field_validator
+
+from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
+
+
+class IngestMqttSettings(MqttSettings):
+    """The broker, and the name under which it keeps a queue for this process while it is away."""
+
+    client_id: str = Field(
+        "footfall-ingest",
+        min_length=1,
+        max_length=128,
+        description="name of the persistent session; two processes must never share one",
+    )
+
+
+class DatabaseSettings(Section):
+    """Where counts are stored."""
+
+    dsn: str = Field(
+        "postgresql://127.0.0.1/footfall",
+        description="connection URL or key=value pairs; libpq's variables (PGPASSFILE, …) fill what is missing",
+    )
+
+    @field_validator("dsn")
+    @classmethod
+    def _understood(cls, dsn: str) -> str:
+        try:
+            conninfo_to_dict(dsn)
+        except psycopg.ProgrammingError as error:
+            raise ValueError(f"must be like postgresql://user@host/database: {error}".strip()) from error
+        return dsn
+
+    @field_serializer("dsn")
+    def _masked(self, dsn: str) -> str:
+        return make_conninfo(dsn, password="********") if "password" in conninfo_to_dict(dsn) else dsn  # noqa: S106
+
+
+class FlushSettings(Section):
+    """When what was received is written."""
+
+    interval_s: float = Field(
+        0.25, gt=0, le=60, description="seconds that the first message of a batch waits for others"
+    )
+    max_reports: int = Field(4000, ge=1, le=100_000, description="messages in one transaction")
+    queue: int = Field(20_000, ge=1, description="messages held in memory; when it is full, the broker has to wait")
+    window: int = Field(
+        20,
+        ge=1,
+        description="the broker's limit of unacknowledged messages, if it has one: with so many at hand and no more "
+        "coming the batch is written at once (mosquitto's default is 20)",
+    )
+
+
+class RuleSettings(Section):
+    """What a report must keep to, or it goes to quarantine."""
+
+    oldest: date = Field(date(2015, 1, 1), description="no report begins before this day (UTC)")
+    future_s: int = Field(600, ge=0, description="seconds that a node's clock may be ahead of this one")
+
+    @property
+    def oldest_utc(self) -> int:
+        """The beginning of `oldest` in UTC unix seconds."""
+        return int(datetime.combine(self.oldest, time(), UTC).timestamp())
+
+
+class IngestSettings(RoleSettings):
+    """All settings of ``footfall-ingest``."""
+
+    mqtt: IngestMqttSettings = Field(default_factory=IngestMqttSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    flush: FlushSettings = Field(default_factory=FlushSettings)
+    rules: RuleSettings = Field(default_factory=RuleSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)

@@ -1,0 +1,320 @@
+"""The statements of one flush: what it reads under lock, what it adds. No rule is decided here.
+
+Sensors are locked first, in the order of their keys, so that two writers never wait for each other in a circle; all
+that a sensor's row guards (its streams, minutes, spans, claims) is read and written only after that.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+
+from footfall_contract.notice import CommitNotice, StreamState
+from footfall_ingest.aggregate import Deltas, MinuteCoverage
+from footfall_ingest.judge import Claim
+from footfall_ingest.pgarray import int2s, int4s, int8s, timestamps, uuids
+from footfall_ingest.streams import Received
+
+Connection = psycopg.Connection[Any]
+Int64s = npt.NDArray[np.int64]
+
+StreamKey = tuple[int, UUID]
+"""Key of the sensor, and the stream."""
+
+SpanRow = tuple[int, int, int, int]
+"""Code of a sensor, start and end in UTC unix seconds, measured seconds."""
+
+MAX_SPAN = "interval '31 days'"
+
+
+@dataclass(frozen=True, slots=True)
+class Sensors:
+    """The locked sensors of a batch, by their code in it."""
+
+    keys: Int64s
+    directions: Int64s
+
+
+def lock_sensors(connection: Connection, ids: Sequence[str]) -> Sensors:
+    """Lock the sensors `ids`, which are distinct, until the end of the transaction; unknown ones are created."""
+    known = connection.execute("SELECT id FROM sensor WHERE id = ANY(%s)", [list(ids)]).fetchall()
+    unknown = sorted(set(ids) - {row[0] for row in known})
+    if unknown:
+        # Sorted, and before any lock is held: whoever creates the same ones at the same time waits, but not for us.
+        connection.execute("INSERT INTO sensor (id) SELECT unnest(%s::text[]) ON CONFLICT (id) DO NOTHING", [unknown])
+    rows = connection.execute(
+        "SELECT id, key, directions FROM sensor WHERE id = ANY(%s) ORDER BY key FOR NO KEY UPDATE", [list(ids)]
+    )
+    found = {sensor: (key, directions) for sensor, key, directions in rows}
+    columns = np.array([found[sensor] for sensor in ids], np.int64).reshape(-1, 2)
+    return Sensors(columns[:, 0], columns[:, 1])
+
+
+def received(connection: Connection, streams: Sequence[StreamKey]) -> Received:
+    """What was received of `streams`; codes are positions in it."""
+    query = """
+        SELECT wanted.code, lower(part), upper(part)
+        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, stream, code)
+        JOIN stream USING (sensor, stream), unnest(stream.received) AS part
+    """
+    keys = np.array([key for key, _ in streams], np.int64)
+    rows = connection.execute(query, [int4s(keys), uuids(stream for _, stream in streams)])
+    return Received.of((code - 1, low, high) for code, low, high in rows)
+
+
+def claims(connection: Connection, sensors: Sensors) -> dict[int, list[Claim]]:
+    """Who may report each sensor, by code, ascending by time."""
+    query = """
+        SELECT wanted.code, extract(epoch FROM valid_from)::float8, node
+        FROM unnest(%b) WITH ORDINALITY AS wanted (sensor, code) JOIN sensor_node USING (sensor)
+        ORDER BY valid_from
+    """
+    found = defaultdict(list)
+    for code, since, node in connection.execute(query, [int4s(sensors.keys)]):
+        found[code - 1].append(Claim(since, node))
+    return found
+
+
+def claim(connection: Connection, first: Mapping[int, str], sensors: Sensors) -> None:
+    """Write down who reported a sensor first, by code."""
+    if first:
+        connection.cursor().executemany(
+            "INSERT INTO sensor_node (sensor, node) VALUES (%s, %s)",
+            [(int(sensors.keys[code]), node) for code, node in first.items()],
+        )
+
+
+def measured(connection: Connection, coverage: MinuteCoverage, sensors: Sensors) -> Int64s:
+    """The measured seconds that are stored for each sensor and minute of `coverage`; 0 where there is nothing."""
+    query = """
+        SELECT wanted.code, observed_s
+        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, bucket, code) JOIN coverage_minute USING (sensor, bucket)
+    """
+    rows = connection.execute(query, [int4s(sensors.keys[coverage.sensor]), timestamps(coverage.minute)], binary=True)
+    seconds = np.zeros(len(coverage.sensor), np.int64)
+    found = np.array(rows.fetchall(), np.int64).reshape(-1, 2)
+    seconds[found[:, 0] - 1] = found[:, 1]
+    return seconds
+
+
+def measured_within(
+    connection: Connection, windows: Iterable[tuple[int, int, int]], sensors: Sensors
+) -> list[tuple[int, int, int]]:
+    """The stored minutes in `windows` of (sensor's code, start, end): code, minute, measured seconds, none twice."""
+    query = """
+        SELECT DISTINCT wanted.code, extract(epoch FROM bucket)::bigint, observed_s
+        FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high)
+        JOIN coverage_minute AS minute
+          ON minute.sensor = wanted.sensor AND bucket >= low AND bucket < high AND observed_s > 0
+    """
+    code, low, high = np.array(list(windows), np.int64).reshape(-1, 3).T
+    parameters = [int4s(code), int4s(sensors.keys[code]), timestamps(low), timestamps(high)]
+    return connection.execute(query, parameters).fetchall()
+
+
+def measured_spans(connection: Connection, windows: Sequence[tuple[int, int, int]], sensors: Sensors) -> set[SpanRow]:
+    """The stored spans with measured seconds that overlap `windows` of (sensor's code, start, end)."""
+    query = f"""
+        SELECT wanted.code, extract(epoch FROM starts)::bigint, extract(epoch FROM ends)::bigint, observed_s
+        FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high)
+        JOIN coverage_span AS span
+          ON span.sensor = wanted.sensor AND starts < high AND starts >= low - {MAX_SPAN} AND ends > low
+        WHERE observed_s > 0
+    """  # noqa: S608  # a constant of this module
+    code, low, high = np.array(windows, np.int64).reshape(-1, 3).T
+    parameters = [int4s(code), int4s(sensors.keys[code]), timestamps(low), timestamps(high)]
+    return set(connection.execute(query, parameters))
+
+
+def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
+    """Add the sums of a batch."""
+    minutes, coverage, spans, span_coverage = deltas.minutes, deltas.coverage, deltas.spans, deltas.span_coverage
+    if len(minutes.sensor):
+        connection.execute(
+            """
+            INSERT INTO count_minute (sensor, bucket, direction, class, count)
+            SELECT * FROM unnest(%b, %b, %b, %b, %b)
+            ON CONFLICT (sensor, bucket, direction, class)
+            DO UPDATE SET count = count_minute.count + excluded.count
+            """,
+            [
+                int4s(sensors.keys[minutes.sensor]),
+                timestamps(minutes.minute),
+                int2s(minutes.direction),
+                int2s(minutes.class_),
+                int4s(minutes.count),
+            ],
+        )
+    if len(coverage.sensor):
+        connection.execute(
+            """
+            INSERT INTO coverage_minute (sensor, bucket, observed_s)
+            SELECT * FROM unnest(%b, %b, %b)
+            ON CONFLICT (sensor, bucket)
+            DO UPDATE SET observed_s = coverage_minute.observed_s + excluded.observed_s
+            """,
+            [int4s(sensors.keys[coverage.sensor]), timestamps(coverage.minute), int2s(coverage.observed_s)],
+        )
+    if len(spans.sensor):
+        connection.execute(
+            """
+            INSERT INTO count_span (sensor, starts, ends, direction, class, count)
+            SELECT * FROM unnest(%b, %b, %b, %b, %b, %b)
+            ON CONFLICT (sensor, starts, ends, direction, class)
+            DO UPDATE SET count = count_span.count + excluded.count
+            """,
+            [
+                int4s(sensors.keys[spans.sensor]),
+                timestamps(spans.start),
+                timestamps(spans.end),
+                int2s(spans.direction),
+                int2s(spans.class_),
+                int8s(spans.count),
+            ],
+        )
+    if len(span_coverage.sensor):
+        connection.execute(
+            """
+            INSERT INTO coverage_span (sensor, starts, ends, observed_s)
+            SELECT * FROM unnest(%b, %b, %b, %b)
+            ON CONFLICT (sensor, starts, ends)
+            DO UPDATE SET observed_s = coverage_span.observed_s + excluded.observed_s
+            """,
+            [
+                int4s(sensors.keys[span_coverage.sensor]),
+                timestamps(span_coverage.start),
+                timestamps(span_coverage.end),
+                int4s(span_coverage.observed_s),
+            ],
+        )
+    _note_directions(connection, deltas, sensors)
+
+
+def _note_directions(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
+    directions = sensors.directions.copy()
+    for counts in (deltas.minutes, deltas.spans):
+        np.bitwise_or.at(directions, counts.sensor, 1 << counts.direction)
+    changed = np.flatnonzero(directions != sensors.directions)
+    if len(changed):
+        connection.execute(
+            "UPDATE sensor SET directions = new.directions FROM unnest(%b, %b) AS new (key, directions) "
+            "WHERE sensor.key = new.key",
+            [int4s(sensors.keys[changed]), int2s(directions[changed])],
+        )
+
+
+def mark(connection: Connection, streams: Sequence[StreamKey], nodes: Sequence[str | None], fresh: Received) -> None:
+    """Widen what was received of `streams` by `fresh`, whose codes are positions in it.
+
+    Every stream gets a row, also one of which nothing is fresh. A new one is noted as its node's in `nodes`.
+    """
+    query = """
+        INSERT INTO stream (sensor, stream, node, received)
+        SELECT sensor, stream, node, coalesce(range_agg(int8range(low, high)) FILTER (WHERE low IS NOT NULL), '{}')
+        FROM unnest(%b, %b, %s::text[]) WITH ORDINALITY AS touched (sensor, stream, node, code)
+        LEFT JOIN unnest(%b, %b, %b) AS fresh (code, low, high) USING (code)
+        GROUP BY sensor, stream, node
+        ON CONFLICT (sensor, stream)
+        DO UPDATE SET received = stream.received + excluded.received, touched = now()
+    """
+    keys = np.array([key for key, _ in streams], np.int64)
+    connection.execute(
+        query,
+        [
+            int4s(keys),
+            uuids(stream for _, stream in streams),
+            list(nodes),
+            int8s(fresh.stream + 1),
+            int8s(fresh.low),
+            int8s(fresh.high),
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One message for the quarantine. What could not be read of it is None."""
+
+    reason: str
+    detail: str
+    node: str | None
+    identity: tuple[str | None, UUID | None, int | None]
+    """Sensor, stream and number."""
+    payload: bytes
+
+
+def quarantine(connection: Connection, messages: Iterable[Quarantined], now: datetime) -> None:
+    """Keep `messages`. One that was kept before is counted, and shown again if its row was closed."""
+    connection.cursor().executemany(
+        """
+        INSERT INTO quarantine AS kept
+            (reason, detail, node, sensor, stream, seq, payload, content, first_seen, last_seen)
+        VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %s, %s)
+        ON CONFLICT (content, node, sensor) DO UPDATE SET
+            reason = excluded.reason, detail = excluded.detail, last_seen = excluded.last_seen,
+            times = kept.times + 1, closed_at = NULL
+        """,
+        [(m.reason, m.detail, m.node, *m.identity, m.payload, sha256(m.payload).digest(), now, now) for m in messages],
+    )
+
+
+def notices(
+    connection: Connection, nodes: Iterable[str], touched: Iterable[tuple[str, StreamKey]] = ()
+) -> dict[str, CommitNotice]:
+    """What each of `nodes` is to be told: the newest stream of each of its sensors, and the `touched` ones."""
+    query = """
+        WITH wanted AS (
+            SELECT node, sensor, stream FROM unnest(%s::text[], %b, %b) AS touched (node, sensor, stream)
+            UNION
+            SELECT asked.node, mine.sensor, newest.stream
+            FROM unnest(%s::text[]) AS asked (node)
+            JOIN (SELECT DISTINCT node, sensor FROM sensor_node) AS mine USING (node),
+            LATERAL (
+                SELECT stream FROM stream
+                WHERE stream.node = mine.node AND stream.sensor = mine.sensor ORDER BY created DESC LIMIT 1
+            ) AS newest
+        )
+        SELECT wanted.node, sensor.id, stream.stream,
+            ARRAY(SELECT ARRAY[lower(part), upper(part)] FROM unnest(received) AS part)
+        FROM wanted JOIN stream USING (sensor, stream) JOIN sensor ON sensor.key = stream.sensor
+    """
+    pairs = list(touched)
+    asked = list(nodes)
+    parameters = [
+        [node for node, _ in pairs],
+        int4s(np.array([key for _, (key, _) in pairs], np.int64)),
+        uuids(stream for _, (_, stream) in pairs),
+        asked,
+    ]
+    found: dict[str, dict[str, list[StreamState]]] = {node: defaultdict(list) for node in asked}
+    for node, sensor, stream, ranges in connection.execute(query, parameters):
+        found[node][sensor].append(_state(stream, ranges))
+    epoch = connection.execute("SELECT epoch FROM store").fetchone()
+    assert epoch is not None, "the first migration puts the one row there"
+    return {
+        node: CommitNotice(epoch[0], {sensor: tuple(states) for sensor, states in sensors.items()})
+        for node, sensors in found.items()
+    }
+
+
+def _state(stream: UUID, ranges: list[list[int]]) -> StreamState:
+    begun = bool(ranges) and ranges[0][0] == 0
+    next_ = ranges[0][1] if begun else 0
+    return StreamState(stream, next_, tuple((low, high) for low, high in ranges[begun:]))
+
+
+def nodes(connection: Connection) -> list[str]:
+    """Every node that ever reported something."""
+    return [row[0] for row in connection.execute("SELECT DISTINCT node FROM stream WHERE node IS NOT NULL ORDER BY 1")]
+
+
+def tell_readers(connection: Connection) -> None:
+    """Wake who waits for news; they hear it when the transaction commits."""
+    connection.execute("NOTIFY footfall_commit")

@@ -1,0 +1,133 @@
+"""The rule that turns what is known of an interval into an answer: how many, how well measured, and if not, why not.
+
+A count is never given without its state. 0 means that the time was measured and nobody came; no count means that it was
+not measured. Pure: no database, no clock (the caller says in which `Phase` the interval is).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+MEASURED_PERCENT: Final = 98
+"""Coverage in per cent from which an interval counts as measured."""
+
+SETTLED_AFTER_S: Final = 14 * 86_400
+"""Seconds after its end from which an interval is final even with gaps: an edge box keeps its reports that long."""
+
+_COVERAGE_STEPS: Final = 10_000
+"""Coverage is cut, not rounded, to four digits: 0.97996 must not read as 0.98, which would be `measured`."""
+
+
+class State(StrEnum):
+    """How good a count is."""
+
+    MEASURED = "measured"
+    PARTIAL = "partial"
+    MISSING = "missing"
+    COARSE = "coarse"
+    RECOVERED = "recovered"
+
+
+class Reason(StrEnum):
+    """Why a time was not measured. With the state `coarse` a resolution stands in its place."""
+
+    SILENT = "silent"
+    NOT_REPORTED = "not_reported"
+    NOT_INSTALLED = "not_installed"
+    FUTURE = "future"
+
+
+class Phase(StrEnum):
+    """Where an interval lies as seen from now."""
+
+    FUTURE = "future"
+    OPEN = "open"
+    ENDED = "ended"
+    SETTLED = "settled"
+
+
+def phase_of(start_s: int, end_s: int, now_s: int) -> Phase:
+    """The phase of an interval; all in UTC unix seconds."""
+    if start_s >= now_s:
+        return Phase.FUTURE
+    if end_s > now_s:
+        return Phase.OPEN
+    return Phase.SETTLED if end_s + SETTLED_AFTER_S <= now_s else Phase.ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the database knows of one interval, summed over the sensors in question. Times in seconds."""
+
+    phase: Phase
+    expected_s: int
+    """Installed time of all sensors up to now."""
+    observed_s: int = 0
+    """Of that, really measured."""
+    reported_s: int = 0
+    """Time about which anything was reported, were it that the sensor was silent."""
+    recovered_s: int = 0
+    """Unmeasured time of which the number of passages is known all the same, from a running total."""
+    passages: int = 0
+    """Passages counted, over all directions and classes."""
+    cut: bool = False
+    """A longer count overlaps the interval without lying inside it."""
+    coarse: str | None = None
+    """The finest resolution whose interval holds all of that longer count."""
+    always_installed: bool = True
+    """False: for a part of the interval no sensor was installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What leaves the API about one interval.
+
+    `count` is None where nothing was measured; `coverage` is 0 to 1, or None where there was nothing to measure with;
+    `reason` is a `Reason` word or, with `coarse`, a resolution.
+    """
+
+    state: State
+    reason: str | None
+    coverage: float | None
+    count: int | None
+    final: bool
+
+
+@lru_cache(maxsize=4096)  # most intervals of a good sensor have one of a few kinds of evidence
+def judge(evidence: Evidence) -> Answer:
+    """The answer that the evidence allows."""
+    expected_s, observed_s = evidence.expected_s, min(evidence.observed_s, evidence.expected_s)
+    if evidence.phase is Phase.FUTURE:
+        return Answer(State.MISSING, Reason.FUTURE, None, None, final=False)
+    final = evidence.phase is Phase.SETTLED or (evidence.phase is Phase.ENDED and observed_s >= expected_s)
+    if expected_s == 0:
+        return Answer(State.MISSING, Reason.NOT_INSTALLED, None, None, final)
+    state, reason = _state(evidence, observed_s)
+    count = None if state in {State.MISSING, State.COARSE} else evidence.passages
+    coverage = observed_s * _COVERAGE_STEPS // expected_s / _COVERAGE_STEPS
+    return Answer(state, reason, coverage, count, final)
+
+
+def _state(evidence: Evidence, observed_s: int) -> tuple[State, str | None]:
+    if observed_s == 0:
+        return _unmeasured(evidence)
+    if _enough(observed_s, evidence.expected_s):
+        return State.MEASURED, None if evidence.always_installed else Reason.NOT_INSTALLED
+    if evidence.recovered_s and _enough(observed_s + evidence.recovered_s, evidence.expected_s):
+        return State.RECOVERED, None
+    silent_s = evidence.reported_s - observed_s
+    unreported_s = evidence.expected_s - evidence.reported_s
+    return State.PARTIAL, Reason.SILENT if silent_s >= unreported_s else Reason.NOT_REPORTED
+
+
+def _unmeasured(evidence: Evidence) -> tuple[State, str | None]:
+    if evidence.passages:
+        return State.RECOVERED, None
+    if evidence.cut:
+        return State.COARSE, evidence.coarse
+    return State.MISSING, Reason.SILENT if evidence.reported_s else Reason.NOT_REPORTED
+
+
+def _enough(part_s: int, whole_s: int) -> bool:
+    return part_s * 100 >= whole_s * MEASURED_PERCENT

@@ -1,0 +1,168 @@
+"""Put the API together: settings in, one application out.
+
+What others build on: `app.state.settings` (`ApiSettings`) and `app.state.feed` (`BoardFeed`; ``await feed.current()``
+is the `Board`). The pages come from `footfall_api.pages.install(app)`, which adds their routes to the application.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import footfall_contract
+from footfall_api import live, pages, probes, problems, routes
+from footfall_api.caching import HEAD_KEY
+from footfall_api.database import conninfo, new_pool, pool_figures
+from footfall_api.describe import ProblemDetails
+from footfall_api.feed import BoardFeed
+from footfall_api.settings import ApiSettings
+from footfall_api.telemetry import MeasureRequests, Telemetry
+
+_CLOSE_WITHIN_S: Final = 1
+"""How long connections that are in use may take to come back when the API stops."""
+
+
+def utc_now() -> datetime:
+    """The clock of the API."""
+    return datetime.now(UTC)
+
+
+def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The application; the database is first asked when it starts to serve.
+
+    `clock` says what time it is (aware, UTC); tests have their own.
+    """
+    telemetry = Telemetry()
+    app = FastAPI(
+        title=f"Footfall {settings.city.name}",
+        version=footfall_contract.__version__,
+        summary="How many people pass through the city, where, when, and how well it was measured.",
+        description=_DESCRIPTION,
+        license_info={"name": settings.public.licence, "url": settings.public.licence_url},
+        openapi_tags=_TAGS,
+        servers=[{"url": settings.http.public_url}] if settings.http.public_url else None,
+        docs_url=None,  # the bundled pages would load scripts from another host
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.clock = clock
+    app.state.telemetry = telemetry
+    app.state.pool = new_pool(settings.database)
+    app.state.feed = BoardFeed(app.state.pool, conninfo(settings.database), clock, telemetry)
+    telemetry.watch_pool(lambda: pool_figures(app.state.pool))
+
+    problems.install(app)
+    for module in (routes, live, probes):
+        app.include_router(module.router)
+    pages.install(app)
+    _describe(app)
+
+    # From the inside out: each wraps all before it.
+    app.add_middleware(problems.CatchEverything)
+    app.add_middleware(NameLicence, url=settings.public.licence_url)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["GET"], allow_headers=["*"], expose_headers=["ETag", "Link"]
+    )
+    app.add_middleware(AnswerHead)
+    app.add_middleware(MeasureRequests, telemetry=telemetry)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """From the first request to the last: the pool is open and the feed listens."""
+    await app.state.pool.open(wait=False)
+    feed = asyncio.create_task(app.state.feed.run(), name="feed")
+    try:
+        yield
+    finally:
+        app.state.feed.close()
+        feed.cancel()
+        with suppress(asyncio.CancelledError):
+            await feed
+        await app.state.pool.close(timeout=_CLOSE_WITHIN_S)
+
+
+class AnswerHead:
+    """Answer HEAD wherever GET is answered: the same headers, no body. `caching.is_head` spares the work for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass HEAD on as GET and drop the body."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def dropping(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        # The scope itself stays one object: what is noted in it, such as the route, is seen outside.
+        scope["method"] = "GET"
+        scope[HEAD_KEY] = True
+        try:
+            await self._app(scope, receive, dropping)
+        finally:
+            scope["method"] = "HEAD"
+
+
+class NameLicence:
+    """Name the licence in the header of every answer with data, whatever its format."""
+
+    def __init__(self, app: ASGIApp, url: str) -> None:
+        self._app = app
+        self._header = (b"link", f'<{url}>; rel="license"'.encode()) if url else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and add the header to its answer."""
+        header = self._header
+        if header is None or scope["type"] != "http" or not scope["path"].startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+
+        async def naming(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        await self._app(scope, receive, naming)
+
+
+def _describe(app: FastAPI) -> None:
+    """Complete the OpenAPI document: every error has the one shape."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change the document
+
+
+_DESCRIPTION: Final = """
+Counts are **passages, not persons**: somebody who crosses a counting line twice is counted twice. Nobody is recognised.
+
+0 means that the time was measured and nobody came; null means that it was not measured. A gap is a value, never an
+absence. All times are ISO 8601 with an offset; intervals include their start and exclude their end. No key is needed.
+"""
+
+_TAGS: Final = [
+    {"name": "stations", "description": "Where is counted, and what the directions mean."},
+    {"name": "counts", "description": "What was counted, and how well."},
+    {"name": "live", "description": "What is being counted now."},
+    {"name": "operation", "description": "For machines that watch over this one."},
+]

@@ -1,0 +1,122 @@
+"""The command line of ``footfall-api``: read the settings, listen, serve until asked to stop."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import disable_created_metrics
+
+import footfall_contract
+from footfall_api.app import create_app
+from footfall_api.settings import ApiSettings, HttpSettings
+from footfall_role import logs, metrics
+from footfall_role.settings import SettingsError, print_config
+
+log = logging.getLogger(__name__)
+
+_GRACE_S: Final = 2
+"""How long answers under way may take when the process is asked to stop; streams end at once."""
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Do what `argv` asks for and return the exit status.
+
+    0: served until asked to stop, or printed; 1: it could not, and a sentence on standard error says why.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        settings = ApiSettings.load(options.config)
+        if options.print_config:
+            sys.stdout.write(print_config(settings))
+            return 0
+        logs.configure(settings.log_level)
+        return serve(settings)
+    except SettingsError as error:
+        return _refused(str(error))
+    except OSError as error:
+        return _refused(error.strerror or str(error))
+
+
+def _refused(reason: str) -> int:
+    sys.stderr.writelines(f"footfall-api: {line}\n" for line in reason.splitlines())
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="footfall-api", description="Serve the counts: JSON, CSV, a live stream and the page. It only reads."
+    )
+    parser.add_argument("--version", action="version", version=f"footfall-api {footfall_contract.__version__}")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="api.toml; FOOTFALL_* variables override it")
+    parser.add_argument(
+        "--print-config", action="store_true", help="show the settings in force, secrets masked, and leave"
+    )
+    return parser
+
+
+def serve(settings: ApiSettings) -> int:
+    """Listen and answer until SIGINT or SIGTERM; then end within three seconds, live streams or not.
+
+    Raises:
+        OSError: the port is taken or may not be used.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
+    app = create_app(settings)
+    with contextlib.closing(_listen(settings.http)) as listener:
+        metrics.serve(settings.metrics, app.state.telemetry.registry)
+        host, port = listener.getsockname()[:2]
+        log.info("listening", extra=logs.facts(url=f"http://{f'[{host}]' if ':' in host else host}:{port}"))
+        config = uvicorn.Config(
+            app,
+            log_config=None,  # ours is set
+            access_log=False,  # no addresses of readers in our logs; the metrics count
+            timeout_graceful_shutdown=_GRACE_S,
+            server_header=False,
+        )
+        server = _Server(config, app)
+        asyncio.run(server.serve(sockets=[listener]))
+    return 0 if server.started else 1
+
+
+def _listen(settings: HttpSettings) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        # The system's words: the library adds the address a second time. Not so for a name that is none.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        place = f"{settings.host}:{settings.port}"
+        raise OSError(
+            error.errno, f"cannot listen on {place}: {reason}; set [http] host and port to free ones"
+        ) from error
+
+
+class _Server(uvicorn.Server):
+    """Ends live streams before it waits for answers under way, and leaves with status 0 when asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._feed = app.state.feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then everything."""
+        self._feed.close()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM. The library would raise the signal again at the end and so end with an error."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield

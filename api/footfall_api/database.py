@@ -1,0 +1,86 @@
+"""The API's way to PostgreSQL: a small pool of connections that cannot write and cannot take long."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from psycopg import AsyncConnection, IsolationLevel, sql
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+
+from footfall_api.settings import DatabaseSettings
+
+log = logging.getLogger(__name__)
+
+STATEMENT_TIMEOUT_S: Final = 30
+"""The longest that one statement may run; a question is answered in pieces that take a fraction of that."""
+
+WAIT_FOR_CONNECTION_S: Final = 5
+"""How long a request waits for a free connection before it is told to come back later."""
+
+TABLES: Final = (
+    "store", "sensor", "stream", "count_minute", "coverage_minute", "count_span", "coverage_span",
+    "station", "direction_label", "installation",
+)  # fmt: skip
+"""What the API reads; `footfall-ingest migrate` makes it."""
+
+Connection = AsyncConnection[TupleRow]
+Pool = AsyncConnectionPool[Connection]
+
+
+def conninfo(settings: DatabaseSettings) -> str:
+    """The DSN, with a name by which the database's administrator recognises the API and a limit on connecting."""
+    return make_conninfo(
+        settings.dsn.get_secret_value(), application_name="footfall-api", connect_timeout=5,
+        keepalives_idle=10, keepalives_interval=5, keepalives_count=3, tcp_user_timeout=20_000,
+    )  # fmt: skip
+
+
+def new_pool(settings: DatabaseSettings) -> Pool:
+    """A pool, not yet open. It opens without a database too: requests then fail one by one until it is there."""
+    return AsyncConnectionPool(
+        conninfo(settings),
+        min_size=1,
+        max_size=settings.pool_size,
+        timeout=WAIT_FOR_CONNECTION_S,
+        configure=_configure,
+        kwargs={"autocommit": True},
+        open=False,
+        name="footfall-api",
+    )
+
+
+async def _configure(connection: Connection) -> None:
+    # Set here, not in the DSN's options: a pooler between us and the server may refuse those.
+    for name, value in (
+        ("default_transaction_read_only", "on"),
+        ("statement_timeout", f"{STATEMENT_TIMEOUT_S}s"),
+        ("timezone", "UTC"),
+    ):
+        await connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+
+
+@asynccontextmanager
+async def snapshot(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection in a transaction that sees one state of the database throughout.
+
+    So a count and its coverage always belong together, whatever is committed meanwhile.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        yield connection
+
+
+async def missing_tables(connection: Connection) -> list[str]:
+    """The tables that the API needs and the database does not have."""
+    cursor = await connection.execute(
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL", [list(TABLES)]
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+def pool_figures(pool: Pool) -> dict[str, Any]:
+    """How the pool is doing, for the metrics."""
+    return dict(pool.get_stats())

@@ -1,0 +1,117 @@
+"""The settings of ``footfall-api``: one TOML file (``deploy/api.toml.example``) and ``FOOTFALL_*`` variables."""
+
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from footfall_role.settings import MetricsSettings, RoleSettings, Section
+
+MIN_TOKEN_LENGTH = 16
+"""Characters an operator's token must have: it may be tried by anyone on the internet."""
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.netloc):
+        raise ValueError("must be an address that begins with http:// or https://")
+    return value
+
+
+class HttpSettings(Section):
+    """Where the API listens and under which address the world reaches it."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(default=8000, ge=0, le=65535, description="0: any free port, which is logged")
+    public_url: str = Field(
+        default="", description="address under which clients reach the API, for links in answers; empty: as they asked"
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _web_address(value).rstrip("/")
+
+
+class DatabaseSettings(Section):
+    """The database, which the API only reads."""
+
+    dsn: SecretStr = Field(
+        default=SecretStr("postgresql://127.0.0.1/footfall"),
+        description="connection URL; better given as FOOTFALL_DATABASE__DSN",
+    )
+    pool_size: int = Field(
+        default=4, ge=2, le=64, description="connections for requests; the live stream has one of its own"
+    )
+
+
+class PublicSettings(Section):
+    """What anybody may read, and under which licence."""
+
+    local: bool = Field(default=False, description="true: no limits at all, for a demo or a network of one's own")
+    operator_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="with 'Authorization: Bearer <token>' the limits do not apply; empty: nobody may lift them",
+    )
+    licence: str = Field(
+        default="Datenlizenz Deutschland – Zero – Version 2.0", description="name of the data licence; the city decides"
+    )
+    licence_url: str = Field(
+        default="https://www.govdata.de/dl-de/zero-2-0", description="where the licence is to be read"
+    )
+    attribution: str = Field(default="", description="how the source is to be named; empty: the name of the city")
+
+    @field_validator("licence_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _web_address(value)
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        # Not a validator of the field: a refusal repeats the value that was refused.
+        if 0 < len(self.operator_token.get_secret_value()) < MIN_TOKEN_LENGTH:
+            raise ValueError(f"operator_token must have at least {MIN_TOKEN_LENGTH} characters, or none")
+        return self
+
+
+class CitySettings(Section):
+    """Who runs the counters, as shown on the page and in the answers."""
+
+    name: str = Field(default="Jena", description="name of the city")
+    contact: str = Field(default="", description="e-mail or web address of those responsible")
+    feedback: str = Field(default="", description="e-mail or web address for hints about the page")
+
+
+class MapSettings(Section):
+    """The background of the map. Without tiles the page asks no other host for anything."""
+
+    tiles_url: str = Field(default="", description="raster tiles with {z}/{x}/{y}; empty: a plain background")
+    tiles_attribution: str = Field(default="", description="what the makers of the tiles want to have said")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.tiles_url and not all(part in self.tiles_url for part in ("{z}", "{x}", "{y}")):
+            raise ValueError(f"tiles_url must contain {{z}}, {{x}} and {{y}}; it is {self.tiles_url!r}")
+        if self.tiles_url and not self.tiles_attribution:
+            raise ValueError(
+                "tiles_attribution is missing: map tiles are used under the condition that their makers are named"
+            )
+        return self
+
+
+class ApiSettings(RoleSettings):
+    """All settings of the API."""
+
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    public: PublicSettings = Field(default_factory=PublicSettings)
+    city: CitySettings = Field(default_factory=CitySettings)
+    map: MapSettings = Field(default_factory=MapSettings)
+    metrics: MetricsSettings = Field(
+        default_factory=MetricsSettings, description="a second port for /metrics; the API's own port answers it anyway"
+    )
+
+    @property
+    def attribution(self) -> str:
+        """How the source is to be named."""
+        return self.public.attribution or self.city.name

@@ -1,0 +1,163 @@
+// How a board is shown: the same rules as page_view.py, which wrote the page first. No document here, no clock.
+
+// The board of one station as it is on the stream, with times as milliseconds and its minutes as readings.
+export function read(station) {
+  const { minutes } = station;
+  const first = Date.parse(minutes.start);
+  const step = minutes.step_s * 1000;
+  return {
+    ...station,
+    updated: station.updated === null ? null : Date.parse(station.updated),
+    today: times(station.today),
+    last_day: station.last_day === null ? null : times(station.last_day),
+    minutes: minutes.count.map((count, i) => ({
+      start: first + i * step,
+      end: first + (i + 1) * step,
+      counts: Object.fromEntries(station.directions.map((key) => [key, minutes.counts[key][i]])),
+      count,
+      coverage: minutes.coverage[i],
+      state: minutes.state[i],
+      reason: minutes.reason[i],
+    })),
+  };
+}
+
+function times(reading) {
+  return { ...reading, start: Date.parse(reading.start), end: Date.parse(reading.end) };
+}
+
+// Passages in the minutes that were measured; null if none was.
+export function sum(readings) {
+  const counts = readings.map((reading) => reading.count).filter((count) => count !== null);
+  return counts.length ? counts.reduce((a, b) => a + b, 0) : null;
+}
+
+// The figure before it is written: a count, or null, and whether it is only a lower bound.
+export function today(station, at, rules) {
+  const { count } = station.today;
+  return { count, atLeast: count !== null && missing(station.today, at, rules) > rules.onTheirWayS };
+}
+
+export function recent(station, minutes, at, rules) {
+  const readings = station.minutes.slice(-minutes);
+  const count = sum(readings);
+  return { count, atLeast: count !== null && hasGap(readings, at, rules) };
+}
+
+// Seconds of the reading up to `at` that were not measured; 0 where the API calls it complete.
+export function missing(reading, at, rules) {
+  const coverage = reading.coverage ?? 0;
+  if (coverage >= rules.complete) return 0;
+  return (Math.max(0, Math.min(at, reading.end) - reading.start) / 1000) * (1 - coverage);
+}
+
+function hasGap(readings, at, rules) {
+  const ripe = at - rules.onTheirWayS * 1000;
+  return readings.some((reading) => reading.end <= ripe && reading.state !== "measured");
+}
+
+export function statusOf(station, at, rules) {
+  if (station.updated === null) return "never";
+  const silence = (at - station.updated) / 1000;
+  if (silence > rules.historicAfterS && station.last_day !== null) return "last_day";
+  if (silence > rules.silentAfterS) return "silent";
+  if (missing(station.today, at, rules) > rules.onTheirWayS) return "partial";
+  return sum(station.minutes) ? "measured" : "quiet";
+}
+
+export function statusText(status, station, at, words) {
+  if (station.updated === null) return words.t("status.never");
+  const zone = station.timezone;
+  const time = words.clock(station.updated, zone);
+  if (status === "last_day") {
+    const { count, start, end } = station.last_day;
+    return words.t("status.last_day", {
+      date: words.date(start, zone),
+      // A day that was measured to its end ended at 24:00, not on the next one.
+      time: station.updated < end ? time : "24:00",
+      count: count === null ? words.t("live.dash") : words.number(count),
+    });
+  }
+  if (status === "silent") {
+    const date = words.date(station.updated, zone);
+    return words.t(date === words.date(at, zone) ? "status.silent" : "status.silent_day", { date, time });
+  }
+  const coverage = words.percent(station.today.coverage ?? 0);
+  return words.t(`status.${status}`, { time, coverage });
+}
+
+export function label(station, key, directions, words) {
+  return station.labels[key] ?? words.t(directions[key]);
+}
+
+// The state of a minute in words; a missing one says why.
+export function stateText(reading, running, words) {
+  if (running) return words.t("state.running");
+  if (reading.state === "missing") {
+    const reason = `state.${reading.reason}`;
+    return words.t(reason in words.words ? reason : "state.missing");
+  }
+  if (reading.state === "partial") return words.t("state.partial", { coverage: words.percent(reading.coverage ?? 0) });
+  const state = `state.${reading.state}`;
+  return words.t(state in words.words ? state : "state.measured");
+}
+
+// The chart in a sentence or two.
+export function chartText(station, directions, words) {
+  const { minutes, timezone } = station;
+  const count = sum(minutes);
+  if (count === null) return words.t("live.text_none");
+  const holes = minutes.filter((reading) => reading.count === null).length;
+  const gaps = holes ? ` ${words.t("live.text_gaps", {}, holes)}` : "";
+  if (count === 0) return words.t("live.text_quiet") + gaps;
+  const peak = minutes.reduce((a, b) => ((b.count ?? 0) > (a.count ?? 0) ? b : a));
+  const parts = station.directions.map((key) => {
+    const passages = minutes.reduce((total, reading) => total + (reading.counts[key] ?? 0), 0);
+    return words.t("live.part", { count: words.number(passages), label: label(station, key, directions, words) });
+  });
+  const total = words.t("live.text_total", {}, count);
+  return (
+    words.t("live.text", {
+      parts: parts.length > 1 ? `${total} (${parts.join("; ")})` : total,
+      peak: words.number(peak.count ?? 0),
+      time: words.clock(peak.start, timezone),
+    }) + gaps
+  );
+}
+
+// The map in a sentence: how much is going on, and where most.
+export function summary(stations, rules, words) {
+  const counts = stations.map((station) => [sum(station.minutes.slice(-rules.recentMinutes)), station.name]);
+  const measured = counts.filter(([count]) => count !== null);
+  if (!measured.length) return words.t("live.none");
+  const total = measured.reduce((all, [count]) => all + count, 0);
+  if (total === 0) return words.t("live.quiet");
+  const [count, top] = measured.reduce((a, b) => (b[0] > a[0] ? b : a));
+  return words.t("live.summary", { top, top_count: words.number(count) }, total);
+}
+
+// Radius of the ring around a dot: the area between the two is proportional to the count.
+export function ringRadius(count, { dot, ring, ringMax }) {
+  return Math.min(Math.sqrt(dot ** 2 + (ring ** 2 * (count ?? 0)) / 100), ringMax).toFixed(1);
+}
+
+// The last hour in little, as path data: first direction up, second down, what was not measured as gaps.
+export function spark(minutes, rules) {
+  const half = rules.sparkHalf;
+  const peak = Math.max(0, ...minutes.flatMap((reading) => Object.values(reading.counts).map((count) => count ?? 0)));
+  const scale = half / Math.max(peak, 4);
+  const paths = { up: "", down: "", gaps: "" };
+  minutes.forEach((reading, index) => {
+    const x = 2 * index + 1;
+    if (reading.count === null) {
+      paths.gaps += `M${x} ${half + 5}V${half - 3}`;
+      return;
+    }
+    for (const [key, count] of Object.entries(reading.counts)) {
+      if (!count) continue;
+      const sign = key === "out" ? 1 : -1;
+      paths[sign > 0 ? "down" : "up"] += `M${x} ${half + 1}V${half + 1 + (sign * Math.round(count * scale * 10)) / 10}`;
+    }
+  });
+  return paths;
+}

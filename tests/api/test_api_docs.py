@@ -1,0 +1,80 @@
+"""docs/api.md: its commands run, and its names are those of the code."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from footfall_api.answers import Reason, State
+from footfall_api.counts import CLASS_WORDS
+from footfall_api.intervals import Resolution
+from footfall_api.question import Dimension, Format
+from footfall_api.writing import HEADER
+from footfall_testing.city import Api, City
+from footfall_testing.processes import ApiProcess
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
+TEXT = DOCUMENT.read_text("utf-8")
+DEMO = "http://127.0.0.1:8000"
+
+
+def test_the_commands_in_the_document_run(city: City, database: str, tmp_path: Path) -> None:
+    """Each curl line that asks the demo is answered without an error."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    city.minutes(city.counter("markt"), now - timedelta(minutes=30), 30, {0: 1})
+    blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if DEMO in line]
+    config = tmp_path / "api.toml"
+    config.write_text(f'[http]\nport = 0\n[database]\ndsn = "{database}"\n')
+
+    assert len(lines) >= 10
+    with ApiProcess(config) as process:
+        for line in lines:
+            command = line.replace(DEMO, process.url).replace("curl ", "curl --fail --silent --show-error ", 1)
+            done = subprocess.run(
+                command, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+            )
+            assert done.returncode == 0, (line, done.stderr)
+            assert done.stdout or "-OJ" in shlex.split(line), line
+            if "/live" in line:
+                assert "event: board" in done.stdout
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["footfall_markt_1d_2026-03-01_2026-03-31.excel-de.csv"]
+
+
+@pytest.mark.parametrize(
+    "word", [*State, *Reason, *Resolution, *Dimension, *Format, *CLASS_WORDS.values(), "in", "out", "undirected", "all"]
+)
+def test_every_word_is_explained(word: str) -> None:
+    """What can stand in an answer or a question is in the document."""
+    assert f"`{word}`" in TEXT
+
+
+def test_every_column_is_explained() -> None:
+    """The header of CSV is in the table of fields."""
+    for column in HEADER:
+        assert f"`{column}`" in TEXT or column == "station"
+
+
+def test_every_metric_is_explained(api: Api) -> None:
+    """What /metrics answers is in the table of metrics."""
+    table = TEXT.split("| metric | meaning |")[1]
+    names = re.findall(r"^# TYPE (\S+)(?<!_created) ", api.get("/metrics").text, re.MULTILINE)
+
+    assert len(names) > 5
+    for name in names:
+        assert name in table or name.replace("footfall_database", "…") in table, name
+
+
+def test_every_problem_is_explained() -> None:
+    """The types of problems in the code are in the document."""
+    source = "".join(path.read_text("utf-8") for path in (DOCUMENT.parents[1] / "api" / "footfall_api").glob("*.py"))
+    kinds = set(re.findall(r'kind="([a-z-]+)"', source))
+
+    assert len(kinds) >= 7
+    assert [kind for kind in kinds if f":{kind}`" not in TEXT] == []

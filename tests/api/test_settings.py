@@ -1,0 +1,102 @@
+"""Settings and the command line: what is refused, what is shown, and an example that is up to date."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from footfall_api.settings import ApiSettings
+from footfall_role.settings import SettingsError
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "api.toml.example"
+
+
+def test_the_example_has_the_defaults() -> None:
+    """Whoever copies it has changed nothing yet."""
+    assert ApiSettings.load(EXAMPLE) == ApiSettings()
+
+
+def test_the_example_names_every_setting() -> None:
+    """None is to be found in the code only."""
+    text = EXAMPLE.read_text("utf-8")
+    for section, field in ApiSettings.model_fields.items():
+        names = getattr(field.annotation, "model_fields", None)
+        place = text.split(f"\n[{section}]")[1].split("\n[")[0] if names else text
+        for name in names or [section]:
+            assert re.search(rf"^#? ?{name} = ", place, re.MULTILINE), f"[{section}] {name}"
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ('[http]\nprot = 1', "http.prot is not a setting"),
+        ('[http]\nport = 70000', "http.port"),
+        ('[http]\npublic_url = "zaehlung.example"', "http.public_url: must be an address that begins with http://"),
+        ('[public]\noperator_token = "geheim"', "operator_token must have at least 16 characters"),
+        ('[public]\nlicence_url = "ftp://x"', "public.licence_url: must be an address"),
+        ('[map]\ntiles_url = "https://tiles.example/{z}/{x}.png"', "tiles_url must contain {z}, {x} and {y}"),
+        ('[map]\ntiles_url = "https://tiles.example/{z}/{x}/{y}.png"', "tiles_attribution is missing"),
+        ('[database]\npool_size = 1', "database.pool_size"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, toml: str, message: str) -> None:
+    """With the setting's name and what would be right, before anything is connected."""
+    path = tmp_path / "api.toml"
+    path.write_text(toml)
+
+    with pytest.raises(SettingsError) as refused:
+        ApiSettings.load(path)
+
+    assert message in str(refused.value)
+    assert "geheim" not in str(refused.value)
+
+
+def test_the_attribution_is_the_citys_name_unless_it_is_set() -> None:
+    """Nobody has to say it twice."""
+    settings = ApiSettings.model_validate({"city": {"name": "Weimar"}})
+
+    assert settings.attribution == "Weimar"
+    assert ApiSettings.model_validate({"public": {"attribution": "KSJ"}}).attribution == "KSJ"
+
+
+def footfall_api(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "footfall_api", *words], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_the_settings_in_force_can_be_shown(tmp_path: Path) -> None:
+    """As TOML, without the secrets."""
+    path = tmp_path / "api.toml"
+    path.write_text(
+        '[database]\ndsn = "postgresql://u:geheim@db/f"\n[public]\noperator_token = "geheim-geheim-geheim"\n'
+        '[city]\nname = "Weimar"\n'
+    )
+
+    done = footfall_api("--config", str(path), "--print-config")
+
+    assert done.returncode == 0
+    assert "geheim" not in done.stdout + done.stderr
+    assert tomllib.loads(done.stdout)["city"]["name"] == "Weimar"
+    assert tomllib.loads(done.stdout)["http"]["port"] == 8000
+
+
+def test_a_wrong_setting_ends_the_process_with_a_sentence(tmp_path: Path) -> None:
+    """Exit status 1, no traceback."""
+    path = tmp_path / "api.toml"
+    path.write_text("[http]\nport = 'high'\n")
+
+    done = footfall_api("--config", str(path))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"footfall-api: {path}: http.port:")
+    assert "Traceback" not in done.stderr
+
+
+def test_it_says_its_version_and_its_options() -> None:
+    """``--version`` and ``--help`` need no settings."""
+    assert footfall_api("--version").stdout.startswith("footfall-api ")
+    assert "--config" in footfall_api("--help").stdout

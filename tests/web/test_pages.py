@@ -1,0 +1,140 @@
+"""The pages over HTTP: what is sent, with which policy, and what it says when there is little to say."""
+
+import re
+from typing import Any
+
+import httpx
+
+from footfall_api.pages import example_report, security_headers
+from footfall_contract.report import REPORT_FIELDS, decode, encode_cbor
+from footfall_testing.web_city import City, CityMaker, feature, this_minute
+
+
+def get(city: City, path: str) -> httpx.Response:
+    """The page, as a browser would ask for it."""
+    return httpx.get(city.url + path, timeout=20)
+
+
+def test_the_page_in_both_languages(city: City) -> None:
+    """German at /, English at /en/, each with its language, a title, and the way to the other; no cookies."""
+    city.count("markt", this_minute() - 60, {0: 1200, 1: 34})
+    german, english = get(city, "/?station=markt"), get(city, "/en/?station=markt")
+
+    assert '<html lang="de">' in german.text
+    assert '<html lang="en">' in english.text
+    assert "1.234" in german.text
+    assert "1,234" in english.text
+    assert 'href="/en/?station=markt"' in german.text
+    assert 'href="/?station=markt"' in english.text
+    assert "set-cookie" not in german.headers
+    assert httpx.get(f"{city.url}/en?station=markt", timeout=20).headers["Location"] == "/en/?station=markt"
+
+
+def test_nothing_inline_and_nothing_from_elsewhere(city: City) -> None:
+    """The policy allows our own files only, and the page keeps to it: no inline style, script or handler."""
+    page = get(city, "/")
+    policy = page.headers["Content-Security-Policy"]
+
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert not re.search(r"\s(style|on[a-z]+)=", page.text)
+    assert not re.search(r"<script(?![^>]*(\ssrc=|application/json))", page.text)
+    loaded = re.findall(r'<(?:script|link rel="(?:icon|stylesheet)")[^>]*(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) == 3
+    assert all(address.startswith("/static/") for address in loaded)
+
+
+def test_files_are_kept_and_named_by_their_content(city: City) -> None:
+    """A file of the page may be kept for a year, because a new one has a new address; what does not exist is 404."""
+    (address,) = re.findall(r'<link rel="stylesheet" href="([^"]+)"', get(city, "/").text)
+    style = get(city, address)
+
+    assert style.headers["Content-Type"].startswith("text/css")
+    assert "immutable" in style.headers["Cache-Control"]
+    assert get(city, address.replace("page.css", "nothing.css")).status_code == 404
+    assert get(city, re.sub(r"/static/\w+/", "/static/0123456789ab/", address)).status_code == 404
+    assert get(city, re.sub(r"css/page.css", "../pages.py", address)).status_code == 404
+
+
+def test_an_empty_database_says_what_to_do(make_city: CityMaker) -> None:
+    """Without a station the page names the command that enters some, in both languages."""
+    city = make_city([])
+
+    assert "footfall-ingest stations apply" in get(city, "/").text
+    assert "Noch keine Zählstelle" in get(city, "/").text
+    assert "No station yet" in get(city, "/en/").text
+
+
+def test_a_database_that_is_away_is_said(make_city: CityMaker, postgres_server: Any) -> None:
+    """The page is a page also then: 503, when to come again, no traceback, no old numbers."""
+    city = make_city()
+    postgres_server.drop(city.dsn.rpartition("/")[2])
+    page = get(city, "/")
+
+    assert page.status_code == 503
+    assert "Gerade keine Zahlen" in page.text
+    assert page.headers["Retry-After"]
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+def test_names_are_text_and_not_markup(make_city: CityMaker) -> None:
+    """A station called like a script element is shown by that name and runs nothing."""
+    name = "</script><script>alert(1)</script>"
+    city = make_city([feature("evil", name, 50.9, 11.5)])
+    page = get(city, "/")
+
+    assert page.status_code == 200
+    assert "<script>alert" not in page.text
+    assert "&lt;script&gt;alert" in page.text
+
+
+def test_downloads_and_links_lead_somewhere(city: City) -> None:
+    """Every link of the page that stays on this server answers."""
+    city.count("markt", this_minute() - 120, {0: 3})
+    links = set(re.findall(r'href="(/[^"#]*)', get(city, "/").text)) - {"/api/v1/live"}
+
+    assert any("format=csv" in link for link in links)
+    for link in sorted(links):
+        assert get(city, link.replace("&amp;", "&")).status_code == 200, link
+
+
+def test_tiles_widen_the_policy_by_one_origin() -> None:
+    """A configured background adds its origin for pictures and requests, and nothing else."""
+    from footfall_api.pages import Tiles
+
+    plain = security_headers(None)["Content-Security-Policy"].split("; ")
+    tiled = security_headers(Tiles("https://t.example/{z}/{x}/{y}.png", "©", "t.example", "https://t.example"))
+    wider = set(tiled["Content-Security-Policy"].split("; ")) - set(plain)
+
+    assert wider == {
+        "img-src 'self' data: https://t.example",
+        "connect-src 'self' https://t.example",
+        "worker-src 'self'",
+    }
+
+
+def test_the_report_on_the_page_is_a_real_one() -> None:
+    """What is shown decodes as a report, has every field, and its size is that of its binary form."""
+    shown = example_report("markt")
+    report = decode(shown.text.encode())
+
+    assert tuple(re.findall(r'^  "(\w+)":', shown.text, re.MULTILINE)) == REPORT_FIELDS
+    assert shown.size == len(encode_cbor(report))
+    assert max(len(line) for line in shown.text.splitlines()) < 60
+
+
+def test_settings_reach_the_page(make_city: CityMaker) -> None:
+    """City, attribution, licence, contact and feedback address are those of the settings."""
+    city = make_city(
+        city={"name": "Gera", "contact": "https://gera.example/amt", "feedback": "zaehlung@gera.example"},
+        public={"licence": "CC0", "licence_url": "https://cc.example/zero", "attribution": "Stadt Gera"},
+    )
+    for path in ("/", "/en/"):
+        page = get(city, path).text
+
+        assert "Gera" in page
+        assert '<a rel="license" href="https://cc.example/zero">CC0</a>' in page
+        assert "Stadt Gera" in page
+        assert '<a href="https://gera.example/amt">' in page
+        assert '<a href="mailto:zaehlung@gera.example">' in page

@@ -1,0 +1,123 @@
+"""The settings files of the processes, written into the data folder at each start.
+
+They are what a deployment has in ``/etc``: anybody may read them to see how the parts are joined, and start one of them
+by hand with the command line that the process list shows.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from footfall_demo.city import AT_LEAST_PER_MIN, BOXES, COUNTERS, ZONE, Box
+
+Table = Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where everything is: the data folder, the database, the broker, the page."""
+
+    folder: Path
+    dsn: str
+    mqtt_host: str
+    """Where this machine's processes reach the broker."""
+    mqtt_port: int
+    host: str
+    """Where the page listens."""
+    port: int
+    seed: int
+    attribution: str
+    metrics: Mapping[str, int]
+    """On which port of this machine each process that has no page answers ``/metrics``, by its name."""
+
+    @property
+    def simulator(self) -> Path:
+        """The simulator's folder: what the counters remember, the log of the truth, the control socket."""
+        return self.folder / "sim"
+
+    def line(self, sensor: str) -> Path:
+        """The stable path of a counter's serial line."""
+        return self.folder / "lines" / sensor
+
+    def outbox(self, box: Box) -> Path:
+        """The outbox of an edge box."""
+        return self.folder / f"{box.node}.outbox"
+
+    def config(self, name: str) -> Path:
+        """The settings file of a process."""
+        return self.folder / f"{name}.toml"
+
+    def write(self) -> None:
+        """Write all settings files, readable by their owner only: the database's password is in them."""
+        mqtt: Table = {"host": self.mqtt_host, "port": self.mqtt_port}
+        database: Table = {"dsn": self.dsn}
+        metrics = {name: ("[metrics]", {"port": port}) for name, port in self.metrics.items()}
+        _write(self.config("ingest"), {}, [("[mqtt]", mqtt), ("[database]", database), metrics["ingest"]])
+        _write(
+            self.config("api"),
+            {},
+            [
+                ("[http]", {"host": self.host, "port": self.port}),
+                ("[database]", database),
+                ("[public]", {"local": True, "attribution": self.attribution}),
+            ],
+        )
+        _write(
+            self.config("sim"),
+            {
+                "seed": self.seed,
+                "state_dir": str(self.simulator),
+                "zone": ZONE,
+                "at_least_per_min": AT_LEAST_PER_MIN,
+            },
+            [
+                (
+                    "[[sensor]]",
+                    {
+                        "id": counter.sensor,
+                        "link": str(self.line(counter.sensor)),
+                        "daily_mean": counter.daily_mean,
+                        "kind": counter.kind.value,
+                        "in_share": counter.in_share,
+                        "drift_ppm": counter.drift_ppm,
+                    },
+                )
+                for counter in COUNTERS
+            ],
+        )
+        for box in BOXES:
+            _write(
+                self.config(box.node),
+                # The demo runs on machines whose clock nobody can ask about: containers, laptops just woken up.
+                {"node": box.node, "clock": "system"},
+                [
+                    ("[mqtt]", mqtt),
+                    metrics[box.node],
+                    ("[outbox]", {"path": str(self.outbox(box))}),
+                    *(
+                        (
+                            "[[sensor]]",
+                            {"id": counter.sensor, "driver": "reference", "port": str(self.line(counter.sensor))},
+                        )
+                        for counter in box.counters
+                    ),
+                ],
+            )
+
+
+def _write(path: Path, top: Table, sections: Iterable[tuple[str, Table]]) -> None:
+    lines = ["# Written by footfall-demo at each start; changes are lost.", *_pairs(top)]
+    for title, table in sections:
+        lines += ["", title, *_pairs(table)]
+    half = path.with_suffix(".half")
+    half.unlink(missing_ok=True)
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    half.replace(path)
+
+
+def _pairs(table: Table) -> list[str]:
+    # A string of JSON is one of TOML, too.
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]

@@ -1,6 +1,7 @@
 """The MQTT broker of the demo: mosquitto where it is installed, else amqtt, as a child process on loopback."""
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
@@ -69,6 +70,8 @@ class Broker:
             "persistence false\n"
             "log_dest stderr\n"
             "log_type error\nlog_type warning\nlog_type notice\n"
+            # As root it would change its user, and with that Linux forgets that it shall end when we do.
+            + ("user root\n" if os.geteuid() == 0 else "")
         )
         return [program, "-c", str(config)]
 

@@ -279,7 +279,7 @@ class Demo:
     def _start_processes(self, wiring: Wiring) -> None:
         start = self._supervisor.start
         broker = self._broker()
-        start(Child("broker", broker_command(broker), stage=Stage.BROKER))
+        start(Child("broker", broker.command(), stage=Stage.BROKER))
         self._await("broker", broker.answers)
         start(self._role("ingest", "ingest", Stage.INGEST, wiring))
         start(self._role("api", "api", Stage.API, wiring))
@@ -357,16 +357,6 @@ def program(role: str) -> list[str]:
     """The command of a role: the script of the same installation as this process, or its module."""
     script = Path(sys.executable).with_name(f"footfall-{role}")
     return [str(script)] if script.exists() else [sys.executable, "-m", f"footfall_{role}"]
-
-
-def broker_command(broker: Broker) -> list[str]:
-    """The broker's command line, its settings written."""
-    command = broker.command()
-    if broker.kind == "mosquitto" and os.geteuid() == 0:
-        # As root mosquitto would change its user, and with that Linux forgets that it shall end when we do.
-        with (broker.folder / "mosquitto.conf").open("a") as config:
-            config.write("user root\n")
-    return command
 
 
 def reachable(host: str) -> str:

@@ -69,9 +69,8 @@ class Broker:
             "max_inflight_messages 0\n"
             "persistence false\n"
             "log_dest stderr\n"
-            "log_type error\nlog_type warning\nlog_type notice\n"
+            "log_type error\nlog_type warning\nlog_type notice\n" + ("user root\n" if os.geteuid() == 0 else "")
             # As root it would change its user, and with that Linux forgets that it shall end when we do.
-            + ("user root\n" if os.geteuid() == 0 else "")
         )
         return [program, "-c", str(config)]
 
@@ -140,7 +139,7 @@ async def _serve_amqtt(host: str, port: int) -> None:
 
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}", "max_connections": 1000}},
-        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False}},
     }
     broker = Amqtt(config)
     await broker.start()

@@ -105,10 +105,13 @@ class Control:
         self._begun: dict[socket.socket, bytearray] = {}
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)
-        path.unlink(missing_ok=True)  # left by a simulator that was killed; the state folder's lock is ours
-        with _address(path) as address:
+        # It gets its name when somebody listens: who sees it can call. One left by a simulator that was killed goes.
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh.unlink(missing_ok=True)
+        with _address(fresh) as address:
             self._listener.bind(address)
         self._listener.listen()
+        fresh.replace(path)
 
     def sockets(self) -> list[socket.socket]:
         """What to watch for input."""

@@ -265,14 +265,24 @@ def _ledgers(
 def _spans_around(connection: Connection, batch: ReportBatch, rows: Int64s, sensors: Sensors) -> set[SpanRow]:
     """The stored spans with measured seconds that overlap what the reports cover, or one that does, and so on."""
     windows: dict[int, tuple[int, int]] = {}
-    columns = (batch.sensor[rows], batch.start[rows], (batch.start + batch.slot * batch.slots)[rows])
     found: set[SpanRow] = set()
-    grown = _grow(windows, zip(*(column.tolist() for column in columns), strict=True))
+    grown = _grow(windows, _hulls(batch, rows))
     while grown:
         new = store.measured_spans(connection, [(code, *windows[code]) for code in grown], sensors) - found
         found |= new
         grown = _grow(windows, (span[:3] for span in new))
     return found
+
+
+def _hulls(batch: ReportBatch, rows: Int64s) -> list[Window]:
+    """From the first to the last second that the reports of each sensor cover."""
+    sensor = batch.sensor[rows]
+    ends = (batch.start + batch.slot * batch.slots)[rows]
+    first = np.full(len(batch.sensors), np.iinfo(np.int64).max)
+    last = np.zeros(len(batch.sensors), np.int64)
+    np.minimum.at(first, sensor, batch.start[rows])
+    np.maximum.at(last, sensor, ends)
+    return [(code, int(first[code]), int(last[code])) for code in np.unique(sensor).tolist()]
 
 
 def _grow(windows: dict[int, tuple[int, int]], times: Iterable[Window]) -> set[int]:

@@ -11,20 +11,19 @@ logging.getLogger("alembic").setLevel(logging.WARNING)  # its INFO lines, some w
 
 from alembic import command  # noqa: E402  # after the line above
 from alembic.config import Config  # noqa: E402
-from alembic.script import ScriptDirectory  # noqa: E402
 from alembic.util import CommandError  # noqa: E402
 from sqlalchemy import Connection, create_engine  # noqa: E402
 from sqlalchemy.exc import DBAPIError  # noqa: E402
 from sqlalchemy.pool import NullPool  # noqa: E402
 
+from footfall_ingest.schema import MigrationError, check  # noqa: E402
+
+__all__ = ["MigrationError", "check", "migrate"]
+
 _LOCK = 7_306_085_171_257
 """Number of the advisory lock that migrations hold; any number, as long as nobody else takes it."""
 
 _one_at_a_time = threading.Lock()  # Alembic keeps the running migration in module globals.
-
-
-class MigrationError(Exception):
-    """The schema cannot be brought to, or is not at, the version that this program needs."""
 
 
 def migrate(dsn: str) -> None:
@@ -45,27 +44,6 @@ def migrate(dsn: str) -> None:
         raise MigrationError(f"the database was migrated by a newer version of footfall: {error}") from error
     except DBAPIError as error:
         raise MigrationError(f"the database could not be migrated: {error.orig}") from error
-
-
-def check(connection: psycopg.Connection) -> None:
-    """Make sure that the schema is the one this program was written for.
-
-    Raises:
-        MigrationError: it is not; the message says what to run.
-    """
-    needed = ScriptDirectory.from_config(_config()).get_current_head()
-    try:
-        with connection.transaction():
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except psycopg.errors.UndefinedTable:
-        row = None
-    if row is None:
-        raise MigrationError("the database has no schema yet: run `footfall-ingest migrate`")
-    if row[0] != needed:
-        raise MigrationError(
-            f"the database's schema is at {row[0]}, this version of footfall needs {needed}: "
-            "run `footfall-ingest migrate` of the newer of the two"
-        )
 
 
 def _config() -> Config:

@@ -18,7 +18,7 @@ import psycopg
 from footfall_contract import ContractError, encode_notice, topics
 from footfall_contract.notice import CommitNotice
 from footfall_contract.topics import Kind, Topic
-from footfall_ingest import migrate, store
+from footfall_ingest import schema, store
 from footfall_ingest.database import Database, StoppedError
 from footfall_ingest.flush import Message, Outcome, write_batch, write_surviving
 from footfall_ingest.inbox import Delivery, Inbox, Limits
@@ -44,7 +44,7 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
     """Receive and store until `stop` is set; then write what is at hand and leave.
 
     Raises:
-        footfall_ingest.migrate.MigrationError: the database's schema is not this program's.
+        footfall_ingest.schema.MigrationError: the database's schema is not this program's.
         OSError: the metrics port cannot be used.
         psycopg.Error: the database refused for a reason that another try will not overcome.
     """
@@ -54,7 +54,7 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
     rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
     with Database(settings.database.dsn, stop, metrics.database_errors.inc) as database:
         try:
-            database.run(migrate.check)
+            database.run(schema.check)
         except StoppedError:
             return
         with Subscriber(settings.mqtt, inbox) as subscriber:

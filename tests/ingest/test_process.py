@@ -183,8 +183,9 @@ def test_a_kill_around_the_commit_loses_and_doubles_nothing(
     assert store_of(database).quarantine == {}
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
 def test_the_broker_sends_again_what_a_killed_process_had_not_acknowledged(
-    mosquitto: Broker, database: str, unique: str, tmp_path: Path
+    mosquitto: Broker, database: str, unique: str, tmp_path: Path, moment: str
 ) -> None:
     """Without any help of the node: mosquitto keeps the messages for the session, and all are counted once."""
     settings = settings_for(mosquitto, database, unique)
@@ -192,7 +193,7 @@ def test_the_broker_sends_again_what_a_killed_process_had_not_acknowledged(
         with ingest(settings):
             wait_until(waits_for_subscription(node, unique), what="the session")
         node.publish(on_topics(unique, reports(f"{unique}-1", 40)))
-        doomed = start_killed_at("after", settings, tmp_path)
+        doomed = start_killed_at(moment, settings, tmp_path)
         assert doomed.wait(30) == 9
         with ingest(settings):
             wait_until(lambda: total(database) == 40, what="40 passages")

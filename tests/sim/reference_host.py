@@ -134,6 +134,10 @@ class Book:
                 {"HELLO": self.hellos, "HEALTH": self.healths}[told["type"]].append(told)
         return answer
 
+    def line_opened(self) -> None:
+        """What was begun on the line before has no end."""
+        self._buffer.clear()
+
     def count(self, told: dict[str, Any]) -> bytes:
         number = told["boot"], told["seq"]
         oldest = told["oldest_boot"], told["oldest_seq"]
@@ -178,6 +182,7 @@ class PortHost:
     def open(self) -> None:
         self._port = serial.Serial(str(self.link), 115200, timeout=0.02, exclusive=True)
         self._port.reset_input_buffer()
+        self.book.line_opened()
         self.send(HELLO_REQUEST)
 
     def close(self) -> None:

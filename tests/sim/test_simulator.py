@@ -63,10 +63,13 @@ class Simulator:
         return read_truth(self.folder / "state" / f"{sensor}.truth.jsonl")
 
     def kill(self) -> None:
-        """As a power failure: SIGKILL."""
+        """As a power failure: SIGKILL. What a real machine would not keep either, its device files, is removed."""
         assert self.process is not None
         self.process.kill()
         self._ended()
+        for link in self.link("any").parent.glob("*"):
+            link.unlink()  # its terminal's number may soon be somebody else's
+        (self.folder / "state" / "control.sock").unlink(missing_ok=True)
 
     def ask_to_stop(self) -> None:
         assert self.process is not None
@@ -307,7 +310,7 @@ def test_a_host_that_is_away_too_long_learns_the_sum(simulator: Simulator, host:
     simulator.stop(host)
 
     assert len(host.book.booked) > booked
-    assert host.book.recovered.total() > 50
+    assert host.book.recovered.total() > 20
     assert by_direction(host.book) == simulator.truth("a").totals
 
 

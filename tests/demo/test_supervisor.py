@@ -167,9 +167,11 @@ def test_what_children_log_can_be_followed(tmp_path: Path) -> None:
 
 SUPERVISED = textwrap.dedent(
     """
-    import sys
+    import signal, sys
     from pathlib import Path
     from footfall_demo.supervisor import Child, Supervisor
+    # The tests may have been started with nohup, whose children ignore SIGHUP; the supervisor then leaves that so.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     folder, program, mark, grace = sys.argv[1:]
     with Supervisor(Path(folder), say=print) as supervisor:
         for stage, name in enumerate(("first", "second")):

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-NAMES = ("aggregate", "decoding", "ingest")
+NAMES = ("aggregate", "decoding", "ingest", "memory")
 
 
 def main() -> int:

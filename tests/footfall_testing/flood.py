@@ -57,7 +57,8 @@ class _Progress:
     sent: int = 0
     stored: int = 0
     """Every number below is known to be stored."""
-    moved_s: float = field(default_factory=time.monotonic)
+    sent_s: dict[int, float] = field(default_factory=dict)
+    """When each number under way was last sent, monotonic seconds."""
 
 
 class Flood:
@@ -134,21 +135,24 @@ class Flood:
         for name, streams in decode_notice(payload).sensors.items():
             progress = self._sensors.get(name)
             for state in streams:
-                if progress is not None and state.stream == uuid5(NAMESPACE, name) and state.next > progress.stored:
-                    progress.stored, progress.moved_s = state.next, time.monotonic()
+                if progress is not None and state.stream == uuid5(NAMESPACE, name):
+                    for seq in range(progress.stored, state.next):
+                        progress.sent_s.pop(seq, None)
+                    progress.stored = max(progress.stored, state.next)
 
     def _send(self, name: str, progress: _Progress, now_s: float) -> None:
-        if progress.stored < progress.sent and now_s - progress.moved_s > FIRST_RESEND_S:
-            self._publish(progress.topic, report(name, progress.stored))
+        oldest = progress.stored
+        if now_s - progress.sent_s.get(oldest, now_s) > FIRST_RESEND_S:
+            self._publish(progress, report(name, oldest), now_s)
             self.sent_again += 1
-            progress.moved_s = now_s
         while progress.sent < min(self._reports, progress.stored + WINDOW):
-            self._publish(progress.topic, report(name, progress.sent))
+            self._publish(progress, report(name, progress.sent), now_s)
             progress.sent += 1
         self.under_way = max(self.under_way, progress.sent - progress.stored)
 
-    def _publish(self, topic: str, found: SlotReport) -> None:
-        self._client.publish(topic, encode_cbor(found), qos=topics.QOS)
+    def _publish(self, progress: _Progress, found: SlotReport, now_s: float) -> None:
+        self._client.publish(progress.topic, encode_cbor(found), qos=topics.QOS)
+        progress.sent_s[found.seq] = now_s
 
 
 def main(words: list[str]) -> int:

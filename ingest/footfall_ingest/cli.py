@@ -1,4 +1,4 @@
-"""The command line of ``footfall-ingest``: run, migrate, load stations, list what is in quarantine."""
+"""The command line of ``footfall-ingest``: run, migrate, load stations; other modules bring their own commands."""
 
 import argparse
 import sys
@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 
 import footfall_contract
-from footfall_ingest import process, quarantine, stations
+from footfall_ingest import epochs, process, quarantine_commands, sensors, stations, upgrade
+from footfall_ingest.commands import RefusedError
 from footfall_ingest.schema import MigrationError
 from footfall_ingest.settings import IngestSettings
 from footfall_role import logs
@@ -28,8 +29,8 @@ def run(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(print_config(settings))
             return 0
         logs.configure(settings.log_level)
-        return _COMMANDS[options.command](settings, options)
-    except (SettingsError, MigrationError, stations.StationsError, OSError) as error:
+        return int(options.run(settings, options))
+    except (SettingsError, MigrationError, stations.StationsError, RefusedError, OSError) as error:
         return _refused(str(error))
     except psycopg.Error as error:
         return _refused(f"the database refused: {error}".strip())
@@ -44,22 +45,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--print-config", action="store_true", help="show the settings in force, secrets masked, and leave"
     )
-    parser.set_defaults(command="run")
+    parser.set_defaults(run=_run)
     # The same option after the command; SUPPRESS keeps what stands before it.
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="ingest.toml")
     commands = parser.add_subparsers(title="instead of receiving", metavar="COMMAND")
-    migration = commands.add_parser("migrate", parents=[config], help="create or update the database's schema")
-    migration.set_defaults(command="migrate")
-    for name, verb, help_text in (
-        ("stations", "apply", "make the stations in the database those of a GeoJSON file"),
-        ("quarantine", "list", "show what was received and could not be used"),
-    ):
-        verbs = commands.add_parser(name, help=help_text).add_subparsers(metavar=verb, required=True)
-        command = verbs.add_parser(verb, parents=[config], help=help_text)
-        command.set_defaults(command=name)
-        if name == "stations":
-            command.add_argument("file", type=Path, help="GeoJSON FeatureCollection")
+    help_text = "create or update the database's schema, and count what an older version could not read"
+    commands.add_parser("migrate", parents=[config], help=help_text).set_defaults(run=_migrate)
+    help_text = "make the stations in the database those of a GeoJSON file"
+    verbs = commands.add_parser("stations", help=help_text).add_subparsers(metavar="apply", required=True)
+    applying = verbs.add_parser("apply", parents=[config], help=help_text)
+    applying.add_argument("file", type=Path, help="GeoJSON FeatureCollection")
+    applying.set_defaults(run=_stations)
+    for module in (quarantine_commands, sensors, epochs):
+        module.add_parser(commands, config)
     return parser
 
 
@@ -68,6 +67,7 @@ def _migrate(settings: IngestSettings, _options: argparse.Namespace) -> int:
 
     migrate(settings.database.dsn)
     sys.stdout.write("the schema is up to date\n")
+    sys.stdout.writelines(f"{line}\n" for line in upgrade.finish(settings))
     return 0
 
 
@@ -77,19 +77,10 @@ def _stations(settings: IngestSettings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _quarantine(settings: IngestSettings, _options: argparse.Namespace) -> int:
-    with psycopg.connect(settings.database.dsn) as connection:
-        sys.stdout.writelines(f"{line}\n" for line in quarantine.lines(connection))
-    return 0
-
-
 def _run(settings: IngestSettings, _options: argparse.Namespace) -> int:
     with StopSignal() as stop:
         process.run(settings, stop.event)
     return 0
-
-
-_COMMANDS = {"run": _run, "migrate": _migrate, "stations": _stations, "quarantine": _quarantine}
 
 
 def _refused(reason: str) -> int:

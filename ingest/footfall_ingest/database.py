@@ -48,10 +48,18 @@ def is_transient(error: psycopg.Error) -> bool:
 class Database:
     """A context with one connection to `dsn`, in which transactions are tried until they succeed."""
 
-    def __init__(self, dsn: str, stop: threading.Event, on_error: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        stop: threading.Event,
+        on_error: Callable[[], object] = lambda: None,
+        on_connect: Callable[[Connection], object] = lambda _: None,
+    ) -> None:
+        """`on_connect` looks at each new connection before it is used; what it raises is as if the transaction did."""
         self._dsn = dsn
         self._stop = stop
         self._on_error = on_error
+        self._on_connect = on_connect
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -85,7 +93,13 @@ class Database:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=10)
+            connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=10)
+            try:
+                self._on_connect(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
         return self._connection
 
     def _close(self) -> None:

@@ -95,11 +95,11 @@ def write_batch(
         verdicts, fresh = admit(arrivals.stream, arrivals.seq, store.received(connection, streams), len(streams))
 
         rows = arrivals.row[(verdicts == Verdict.FRESH) & (arrivals.row >= 0)]
-        rows, findings = _judge(connection, batch, rows, messages, sensors, now=int(now.timestamp()), rules=rules)
+        rows, findings = believable(connection, batch, rows, messages, sensors, now=int(now.timestamp()), rules=rules)
         if condemned is not None:
             findings += [Finding(row, Reason.UNWRITABLE, condemned) for row in rows.tolist()]
             rows = rows[:0]
-        rows, doubled, deltas = _fit(connection, batch, rows, sensors)
+        rows, doubled, deltas = fitting(connection, batch, rows, sensors)
 
         store.add(connection, deltas, sensors)
         store.mark(connection, streams, arrivals.stream_nodes, fresh)
@@ -198,7 +198,7 @@ class _Arrivals:
         return [(node, streams[code]) for node, code in pairs if node is not None]
 
 
-def _judge(
+def believable(
     connection: Connection,
     batch: ReportBatch,
     rows: Int64s,
@@ -224,7 +224,7 @@ def _without(rows: Int64s, findings: Sequence[Finding]) -> Int64s:
     return rows[~np.isin(rows, [finding.row for finding in findings])] if findings else rows
 
 
-def _fit(
+def fitting(
     connection: Connection, batch: ReportBatch, rows: Int64s, sensors: Sensors
 ) -> tuple[Int64s, list[Finding], Deltas]:
     """Leave out the reports that claim seconds which are measured already, and sum up the others."""
@@ -319,9 +319,25 @@ def _unusable(
     """What goes to quarantine, in the order of arrival."""
     found: dict[int, Quarantined] = {}
 
-    def keep(position: int, reason: Reason, detail: str, identity: tuple[str | None, UUID | None, int | None]) -> None:
+    def keep(
+        position: int,
+        reason: Reason,
+        detail: str,
+        identity: tuple[str | None, UUID | None, int | None],
+        verdict: Verdict | None = None,
+    ) -> None:
         message = messages[position]
-        found[position] = Quarantined(reason, detail, message.topic_node, identity, message.payload)
+        found[position] = Quarantined(
+            reason,
+            detail,
+            message.topic_node,
+            identity,
+            message.payload,
+            topic_sensor=message.topic_sensor,
+            topic_fault=message.topic_fault,
+            holds_number=verdict is Verdict.FRESH,
+            repeated=verdict is Verdict.DUPLICATE,
+        )
 
     refusals = {refusal.position: refusal for refusal in batch.refused}
     for at in np.flatnonzero((arrivals.row < 0) | (verdicts > Verdict.DUPLICATE)).tolist():
@@ -329,9 +345,9 @@ def _unusable(
         sensor, stream = arrivals.streams[arrivals.stream[at]]
         identity = (arrivals.sensors[sensor], stream, int(arrivals.seq[at]))
         if arrivals.row[at] < 0:
-            keep(position, Reason.UNREADABLE, f"{refusals.pop(position).error}; {_MARKED[verdict]}", identity)
+            keep(position, Reason.UNREADABLE, f"{refusals.pop(position).error}; {MARKED[verdict]}", identity, verdict)
         else:
-            keep(position, *_REFUSED[verdict], identity)
+            keep(position, *REFUSED[verdict], identity, verdict)
     for position, refusal in refusals.items():
         message = messages[position]
         detail = message.topic_fault or str(refusal.error)
@@ -339,11 +355,12 @@ def _unusable(
     for finding in findings:
         row = finding.row
         sensor, stream = batch.sensors[batch.sensor[row]], batch.streams[batch.stream[row]]
-        keep(int(batch.position[row]), finding.reason, finding.detail, (sensor, stream, int(batch.seq[row])))
+        identity = (sensor, stream, int(batch.seq[row]))
+        keep(int(batch.position[row]), finding.reason, finding.detail, identity, Verdict.FRESH)
     return [found[position] for position in sorted(found)]
 
 
-_REFUSED = {
+REFUSED = {
     Verdict.TOO_MANY_GAPS: (
         Reason.TOO_MANY_GAPS,
         f"its stream would be in more than {MAX_RANGES} pieces; not marked received",
@@ -353,10 +370,12 @@ _REFUSED = {
         f"its number is {MAX_AHEAD} or more above its stream's highest; not marked received",
     ),
 }
+"""Reason and detail of a number that is not taken."""
 
-_MARKED = {
+MARKED = {
     Verdict.FRESH: "its number is marked received, so that it is not sent again",
     Verdict.DUPLICATE: "its number was received before",
-    Verdict.TOO_MANY_GAPS: _REFUSED[Verdict.TOO_MANY_GAPS][1],
-    Verdict.FAR_AHEAD: _REFUSED[Verdict.FAR_AHEAD][1],
+    Verdict.TOO_MANY_GAPS: REFUSED[Verdict.TOO_MANY_GAPS][1],
+    Verdict.FAR_AHEAD: REFUSED[Verdict.FAR_AHEAD][1],
 }
+"""What an unreadable message's detail says of its number."""

@@ -104,8 +104,10 @@ def wrong_node(
 ) -> tuple[list[Finding], dict[int, str]]:
     """Reports among `rows` of sensors that were another node's when the report began; and who claims a sensor first.
 
-    `nodes` has the node of each report, None for an imported one, which may speak of any sensor. `claims` has what is
-    stored for each sensor by code, ascending by time. The second result has the node for each sensor without a claim.
+    A span has to be its node's from beginning to end: what a box finds when its sensor comes back to it has in it what
+    the sensor counted elsewhere. `nodes` has the node of each report, None for an imported one, which may speak of any
+    sensor. `claims` has what is stored for each sensor by code, ascending by time. The second result has the node for
+    each sensor without a claim.
     """
     first: dict[int, str] = {}
     findings = []
@@ -113,22 +115,36 @@ def wrong_node(
         node = nodes[row]
         if node is None:
             continue
-        owners = claims.get(sensor)
-        owner = _owner(owners, start) if owners else first.setdefault(sensor, node)
-        if owner != node:
-            whose = f"belongs to node {owner}" if owner else "belonged to no node"
+        owners = claims.get(sensor, ())
+        whose_now = owner(owners, start) if owners else first.setdefault(sensor, node)
+        if whose_now != node:
+            whose = f"belongs to node {whose_now}" if whose_now else "belonged to no node"
             detail = f"sensor {batch.sensors[sensor]} {whose} at {utc_text(start)}, not to {node}"
+            findings.append(Finding(row, Reason.WRONG_NODE, detail))
+        elif batch.is_span[row] and (other := _next_stranger(owners, start, start + int(batch.slot[row]), node)):
+            detail = (
+                f"sensor {batch.sensors[sensor]} belongs to node {other.node} from {utc_text(int(other.since))} on, "
+                f"before this span of {node} ends at {utc_text(start + int(batch.slot[row]))}: what it counted there "
+                "may be in it; if nothing is, put the change where the sensor really moved (footfall-ingest sensor "
+                "move) and retry, else close it"
+            )
             findings.append(Finding(row, Reason.WRONG_NODE, detail))
     return findings, first
 
 
-def _owner(claims: Sequence[Claim], start: int) -> str | None:
-    owner = None
+def owner(claims: Sequence[Claim], at: int) -> str | None:
+    """Whose a sensor with `claims`, ascending by time, is at `at` (UTC unix seconds); None: nobody's."""
+    found = None
     for claim in claims:
-        if claim.since > start:
+        if claim.since > at:
             break
-        owner = claim.node
-    return owner
+        found = claim.node
+    return found
+
+
+def _next_stranger(claims: Sequence[Claim], start: int, end: int, node: str) -> Claim | None:
+    """The first claim of another node within a span of `node`, whose start is its own."""
+    return next((claim for claim in claims if start < claim.since < end and claim.node != node), None)
 
 
 def _last_start(batch: ReportBatch, rows: Int64s) -> Int64s:

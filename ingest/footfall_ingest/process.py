@@ -20,6 +20,7 @@ from footfall_contract.notice import CommitNotice
 from footfall_contract.topics import Kind, Topic
 from footfall_ingest import schema, store
 from footfall_ingest.database import Database, StoppedError
+from footfall_ingest.epochs import Watch
 from footfall_ingest.flush import Message, Outcome, write_batch, write_surviving
 from footfall_ingest.inbox import Delivery, Inbox, Limits
 from footfall_ingest.judge import Rules
@@ -52,17 +53,18 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
     metrics_port.serve(settings.metrics, metrics.registry)
     inbox = Inbox(Limits(**settings.flush.model_dump()))
     rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
-    with Database(settings.database.dsn, stop, metrics.database_errors.inc) as database:
+    watch = Watch()
+    with Database(settings.database.dsn, stop, metrics.database_errors.inc, watch.connected) as database:
         try:
             database.run(schema.check)
         except StoppedError:
             return
         with Subscriber(settings.mqtt, inbox) as subscriber:
             metrics.watch(queue=inbox.__len__, connected=lambda: subscriber.connected)
-            writer = Writer(database, rules, metrics, write)
+            writer = Writer(database, rules, metrics, write, watch)
             try:
                 while not stop.is_set():
-                    if subscriber.newly_connected():
+                    if subscriber.newly_connected() or watch.changed():
                         subscriber.publish(writer.all_notices())
                     deliveries = inbox.batch(stop)
                     subscriber.look_for_room()
@@ -77,8 +79,9 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
 class Writer:
     """Writes batches of deliveries: counts by `write_batch`, states beside them."""
 
-    def __init__(self, database: Database, rules: Rules, metrics: Metrics, write: Write) -> None:
+    def __init__(self, database: Database, rules: Rules, metrics: Metrics, write: Write, watch: Watch) -> None:
         self._database = database
+        self._watch = watch
         self._rules = rules
         self._metrics = metrics
         self._write = write
@@ -97,6 +100,13 @@ class Writer:
             kept = self._database.run(lambda connection: write_states(connection, states, now=datetime.now(UTC)))
             self._metrics.quarantined(Counter(message.reason for message in kept))
             _log_unusable(kept)
+            # Who says that it is there, or has gone, is told what is here: after a restore it may be news to the
+            # database that there is such a node, and the notice that the broker has kept for it is of another epoch.
+            spoke = {state.topic.node for state in states if state.topic.kind is Kind.STATUS} - told.keys()
+            if spoke:
+                told.update(self._database.run(lambda connection: store.notices(connection, sorted(spoke))))
+        for notice in told.values():
+            self._watch.note(notice.epoch)
         return encoded(told)
 
     def all_notices(self) -> list[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-NEWEST = "0001"
+NEWEST = "0002"
 """The last step in ``migrations/versions``."""
 
 

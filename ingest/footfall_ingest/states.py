@@ -55,7 +55,15 @@ def write_states(
         except ContractError as error:
             topic = message.topic
             unusable.append(
-                Quarantined(Reason.UNREADABLE, str(error), topic.node, (topic.sensor, None, None), message.payload)
+                Quarantined(
+                    Reason.UNREADABLE,
+                    str(error),
+                    topic.node,
+                    (topic.sensor, None, None),
+                    message.payload,
+                    kind=topic.kind,
+                    topic_sensor=topic.sensor,
+                )
             )
     with connection.transaction():
         # In the order of the topics, so that two writers never wait for each other in a circle.

@@ -7,7 +7,7 @@ that a sensor's row guards (its streams, minutes, spans, claims) is read and wri
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 
+from footfall_contract import __version__
 from footfall_contract.notice import CommitNotice, StreamState
 from footfall_ingest.aggregate import Deltas, MinuteCoverage
 from footfall_ingest.judge import Claim
@@ -248,20 +249,63 @@ class Quarantined:
     identity: tuple[str | None, UUID | None, int | None]
     """Sensor, stream and number."""
     payload: bytes
+    kind: str = "counts"
+    """What the topic promised: `counts`, `health` or `status`."""
+    topic_sensor: str | None = None
+    topic_fault: str | None = None
+    holds_number: bool = False
+    """The number was marked received because of this message, so that nothing else is counted under it."""
+    repeated: bool = False
+    """The number had been received before: the node sent again what it did not know to be here."""
+
+    @property
+    def content(self) -> bytes:
+        """SHA-256 of the payload."""
+        return sha256(self.payload).digest()
 
 
 def quarantine(connection: Connection, messages: Iterable[Quarantined], now: datetime) -> None:
-    """Keep `messages`. One that was kept before is counted, and shown again if its row was closed."""
+    """Keep `messages`. One that was kept before is counted, and shown again if its row was closed.
+
+    But not if it was merely repeated: that is no news, and changes neither what is known of it nor what was decided.
+    """
+    rows = [
+        {
+            "reason": m.reason,
+            "detail": m.detail,
+            "node": m.node,
+            **dict(zip(("sensor", "stream", "seq"), m.identity, strict=True)),
+            "payload": m.payload,
+            "content": m.content,
+            "seen": now + timedelta(microseconds=at),  # so that the order of arrival can be told
+            "kind": m.kind,
+            "topic_sensor": m.topic_sensor,
+            "topic_fault": m.topic_fault,
+            "holds_number": m.holds_number,
+            "program": __version__,
+            "repeated": m.repeated,
+        }
+        for at, m in enumerate(messages)
+    ]
+    # All who write several rows do so in this order, so that two writers never wait for each other in a circle.
+    rows.sort(key=lambda row: (row["content"], row["node"] or "", row["sensor"] or ""))
     connection.cursor().executemany(
         """
-        INSERT INTO quarantine AS kept
-            (reason, detail, node, sensor, stream, seq, payload, content, first_seen, last_seen)
-        VALUES (%s, %s, %s, %s, %s, %s, %b, %b, %s, %s)
+        INSERT INTO quarantine AS kept (reason, detail, node, sensor, stream, seq, payload, content,
+            first_seen, last_seen, kind, topic_sensor, topic_fault, holds_number, program)
+        VALUES (%(reason)s, %(detail)s, %(node)s, %(sensor)s, %(stream)s, %(seq)s, %(payload)b, %(content)b,
+            %(seen)s, %(seen)s, %(kind)s, %(topic_sensor)s, %(topic_fault)s, %(holds_number)s, %(program)s)
         ON CONFLICT (content, node, sensor) DO UPDATE SET
-            reason = excluded.reason, detail = excluded.detail, last_seen = excluded.last_seen,
-            times = kept.times + 1, closed_at = NULL
+            last_seen = excluded.last_seen, times = kept.times + 1,
+            holds_number = kept.holds_number OR excluded.holds_number,
+            (reason, detail, program, closed_at, closed_how, closed_why, closed_by) = (
+                SELECT kept.reason, kept.detail, kept.program,
+                    kept.closed_at, kept.closed_how, kept.closed_why, kept.closed_by WHERE %(repeated)s
+                UNION ALL
+                SELECT excluded.reason, excluded.detail, excluded.program, NULL, NULL, NULL, NULL WHERE NOT %(repeated)s
+            )
         """,
-        [(m.reason, m.detail, m.node, *m.identity, m.payload, sha256(m.payload).digest(), now, now) for m in messages],
+        rows,
     )
 
 
@@ -311,8 +355,12 @@ def _state(stream: UUID, ranges: list[list[int]]) -> StreamState:
 
 
 def nodes(connection: Connection) -> list[str]:
-    """Every node that ever reported something."""
-    return [row[0] for row in connection.execute("SELECT DISTINCT node FROM stream WHERE node IS NOT NULL ORDER BY 1")]
+    """Every node that ever reported something, had a sensor, or said that it is there."""
+    query = """
+        SELECT node FROM stream WHERE node IS NOT NULL
+        UNION SELECT node FROM sensor_node UNION SELECT node FROM node_state ORDER BY 1
+    """
+    return [row[0] for row in connection.execute(query)]
 
 
 def tell_readers(connection: Connection) -> None:

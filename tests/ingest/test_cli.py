@@ -72,7 +72,7 @@ def test_quarantine_is_listed(database: str, tmp_path: Path, capsys: pytest.Capt
         limited = list(quarantine.lines(connection, limit=2))
 
     assert main(words) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines, summary = (part.splitlines() for part in capsys.readouterr().out.split("\n\n"))
     assert nothing == "nothing is in quarantine\n"
     assert re.split(r"  +", lines[0]) == ["id", "last seen (UTC)", "times", "reason", "node", "sensor", "seq", "detail"]
     assert [re.split(r"  +", line)[3] for line in lines[1:]] == ["unreadable", "impossible", "too-old"]
@@ -85,8 +85,13 @@ def test_quarantine_is_listed(database: str, tmp_path: Path, capsys: pytest.Capt
         "7",
         "impossible it is",
     ]
-    assert len(limited) == 4
-    assert limited[-1] == "... and more; these are the latest 2"
+    assert [line.split(":")[0].split() for line in summary] == [
+        ["1", "impossible"],
+        ["1", "too-old"],
+        ["1", "unreadable"],
+    ]
+    assert len(limited[: limited.index("")]) == 4
+    assert limited[limited.index("") - 1] == "... and more; these are the latest 2"
 
 
 def test_a_refusal_is_a_sentence_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,7 +157,7 @@ def test_readers_are_woken_by_the_commit(connection: psycopg.Connection[Any]) ->
 
 def kept(connection: psycopg.Connection[Any]) -> list[tuple[str, str | None, int | None, int]]:
     """Reason, sensor, number and times of what is in quarantine, in the order of arrival."""
-    return connection.execute("SELECT reason, sensor, seq, times FROM quarantine ORDER BY id").fetchall()
+    return connection.execute("SELECT reason, sensor, seq, times FROM quarantine ORDER BY first_seen").fetchall()
 
 
 def detail(connection: psycopg.Connection[Any]) -> str:
@@ -330,7 +330,9 @@ def test_of_two_with_one_number_the_first_to_arrive_counts(connection: psycopg.C
     outcome = write(connection, bad[0], good[0], good[1], bad[1])
 
     assert (outcome.stored, outcome.duplicate, outcome.quarantined) == (1, 1, {"unreadable": 2})
-    assert "received before" in connection.execute("SELECT detail FROM quarantine ORDER BY id DESC").fetchone()[0]  # type: ignore[index]
+    assert (
+        "received before" in connection.execute("SELECT detail FROM quarantine ORDER BY first_seen DESC").fetchone()[0]
+    )  # type: ignore[index]
 
 
 def test_a_topic_that_is_none_is_kept_with_its_payload(connection: psycopg.Connection[Any]) -> None:

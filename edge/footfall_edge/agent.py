@@ -21,6 +21,7 @@ from footfall_edge.delivery import Delivery
 from footfall_edge.drivers import driver_named
 from footfall_edge.events import Event, Events
 from footfall_edge.line import Line
+from footfall_edge.machine import fingerprint
 from footfall_edge.outbox import Outbox, surviving
 from footfall_edge.publisher import Publisher
 from footfall_edge.sensors import Sensors
@@ -54,7 +55,10 @@ def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
     """
     clock = clock or clock_named(settings.clock)
     events: Events = SimpleQueue()
-    with Outbox.open(settings.outbox.path) as outbox, connection(settings, events, clock) as publisher:
+    with (
+        Outbox.open(settings.outbox.path, machine=fingerprint()) as outbox,
+        connection(settings, events, clock) as publisher,
+    ):
         sensors = Sensors(settings.sensor, settings.report.slot_s, outbox, clock.now())
         delivery = Delivery(settings.node, sensors.names, settings.report.every_s, outbox, publisher)
         upkeep = Upkeep(settings, outbox, publisher)
@@ -177,6 +181,7 @@ class Upkeep:
         self._outbox = outbox
         self._publisher = publisher
         self._waiting: Mapping[str, int] = {}
+        self._held: Mapping[str, int] = {}
         self._told: dict[str, float] = {}
         self._told_connection: float | None = None
         self._tallied_s = self._pruned_s = float("-inf")
@@ -194,11 +199,14 @@ class Upkeep:
 
     def _tally(self, now: Moment) -> None:
         tally = self._outbox.tally()
-        self._waiting = tally.waiting_slots
+        self._waiting, self._held = tally.waiting_slots, tally.held
+        for sensor, slots in tally.held.items():
+            metrics.OUTBOX_HELD.labels(sensor).set(slots)
         for sensor, slots in tally.waiting_slots.items():
             metrics.OUTBOX_SLOTS.labels(sensor).set(slots)
         metrics.OUTBOX_REPORTS.labels("numbered").set(tally.numbered)
         metrics.OUTBOX_REPORTS.labels("committed").set(tally.committed)
+        metrics.OUTBOX_REPORTS.labels("set_aside").set(tally.set_aside)
         metrics.OUTBOX_BYTES.set(tally.bytes_used)
         if now.utc_s is not None:
             metrics.OLDEST_WAITING.set(0 if tally.oldest_s is None else max(0, now.utc_s - tally.oldest_s))
@@ -206,7 +214,7 @@ class Upkeep:
     def _tell_health(self, sensors: Sensors, delivery: Delivery, now: Moment) -> None:
         """Publish each sensor's health when it changes, every minute, and to a broker just found."""
         anew = delivery.connected_since_s != self._told_connection
-        for health, changed in sensors.health(now, self._waiting):
+        for health, changed in sensors.health(now, self._waiting, self._held):
             due = now.monotonic_s - self._told.get(health.sensor, float("-inf")) >= HEALTH_EVERY_S
             if changed:
                 log.info("sensor", extra=facts(sensor=health.sensor, state=health.state, detail=health.detail))

@@ -5,15 +5,15 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import footfall_contract
 from footfall_edge import agent
 from footfall_edge.clock import ClockError
 from footfall_edge.drivers import UnknownDriverError, driver_names
+from footfall_edge.machine import fingerprint
 from footfall_edge.outbox import Outbox, OutboxError
+from footfall_edge.overview import overview
 from footfall_edge.probe import ProbeError, probe
 from footfall_edge.settings import EdgeSettings
 from footfall_role import logs, metrics
@@ -65,6 +65,19 @@ def _parser() -> argparse.ArgumentParser:
     look = commands.add_parser("outbox", help="what waits in the outbox, since when, and how big it is")
     look.set_defaults(command=_outbox)
     look.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="edge.toml")
+    look.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    decisions = look.add_subparsers(title="slots on hold, while no edge runs", metavar="DECISION")
+    adopt = decisions.add_parser(
+        "adopt", help="count the slots on hold: the computer this outbox was copied from is out of service"
+    )
+    adopt.set_defaults(command=_adopt)
+    discard = decisions.add_parser(
+        "discard-held", help="do not count them: that computer has sent them, or still will; they are kept for 90 days"
+    )
+    discard.set_defaults(command=_discard_held)
+    discard.add_argument("--yes", action="store_true", help="really; without it nothing is done")
+    for decision in (adopt, discard):
+        decision.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="edge.toml")
     return parser
 
 
@@ -84,22 +97,34 @@ def _probe(options: argparse.Namespace) -> None:
     sys.stdout.write((findings.as_json() if options.json else findings.as_text()) + "\n")
 
 
-_DAY_S: Final = 86400
-
-
 def _outbox(options: argparse.Namespace) -> None:
-    settings = EdgeSettings.load(options.config)
-    with Outbox.look(settings.outbox.path) as outbox:
-        tally = outbox.tally()
-    oldest = "nothing waits"
-    if tally.oldest_s is not None:
-        age = max(0, int(time.time()) - tally.oldest_s)
-        oldest = f"{datetime.fromtimestamp(tally.oldest_s, UTC):%Y-%m-%d %H:%M:%S} UTC ({age / _DAY_S:.1f} days)"
+    settings = EdgeSettings.load(options.config).outbox
+    found = overview(settings.path, settings.max_mb)
+    sys.stdout.write((found.as_json() if options.json else found.as_text(int(time.time()))) + "\n")
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    with _decide_on(options) as outbox:
+        moved = outbox.adopt()
     sys.stdout.write(
-        f"{settings.outbox.path}: {tally.bytes_used / 1e6:.1f} MB of {settings.outbox.max_mb} MB\n"
-        f"waiting: slots without a number {tally.unnumbered}, reports not known to be stored {tally.numbered}\n"
-        f"oldest: {oldest}\n"
+        f"{moved.slots} slots with {moved.passages} passages are not on hold any more: they will be sent\n"
     )
-    for sensor, slots in sorted(tally.waiting_slots.items()):
-        sys.stdout.write(f"  {sensor}: slots {slots}\n")
-    sys.stdout.write(f"kept: {tally.committed} reports that are stored\n")
+
+
+def _discard_held(options: argparse.Namespace) -> None:
+    with _decide_on(options) as outbox:
+        if not options.yes:
+            held = sum(outbox.tally().held.values())
+            raise OutboxError(f"{held} slots are on hold; nothing was done. discard-held --yes discards them")
+        moved = outbox.discard_held(int(time.time()))
+    sys.stdout.write(
+        f"{moved.slots} slots with {moved.passages} passages were discarded: they will not be sent. "
+        "They stay in the outbox file for 90 days\n"
+    )
+
+
+def _decide_on(options: argparse.Namespace) -> Outbox:
+    path = EdgeSettings.load(options.config).outbox.path
+    if not path.exists():
+        raise OutboxError(f"there is no outbox at {path} yet; the edge makes it when it first runs")
+    return Outbox.open(path, machine=fingerprint())

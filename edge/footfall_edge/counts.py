@@ -42,8 +42,11 @@ class Cursor:
     """The interval's number within that boot."""
     end_ms: int
     """UTC unix milliseconds: where the booked time ends."""
-    totals: Mapping[tuple[int, int], int] = field(default_factory=dict)
-    """The device's running totals after that interval, by (direction, class) as the device says them."""
+    totals: Mapping[tuple[int, int], int] | None = field(default_factory=dict)
+    """The device's running totals after that interval, by (direction, class) as the device says them.
+
+    None: they tell nothing, for somebody else may have booked what was counted since.
+    """
 
     @property
     def position(self) -> tuple[int, int]:

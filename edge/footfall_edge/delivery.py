@@ -90,6 +90,8 @@ class Delivery:
             if again is not None:
                 self._hand_over(again, now)
                 metrics.RESENDS.labels(sensor).inc()
+            elif due is not None:
+                window.committed([due])  # set aside meanwhile: it makes room for the others
             for report in self._fresh(sensor, window, closed_until(sensor), now):
                 self._hand_over(report, now)
                 metrics.PUBLISHES.labels(sensor).inc()

@@ -50,8 +50,11 @@ class LineHealth:
             self._state, self._since_s = state, now.monotonic_s
         return changed
 
-    def message(self, now: Moment, device: Device, waiting_slots: int) -> SensorHealth:
-        """The health as it was last judged, to publish at `now`. Times are 0 or None while the clock is not trusted."""
+    def message(self, now: Moment, device: Device, waiting_slots: int, held_slots: int = 0) -> SensorHealth:
+        """The health as it was last judged, to publish at `now`. Times are 0 or None while the clock is not trusted.
+
+        `held_slots` wait for a person's decision about the outbox.
+        """
         last = None if self._last_frame_s is None else now.utc_ms_of(self._last_frame_s)
         return SensorHealth(
             sensor=self._sensor,
@@ -63,7 +66,7 @@ class LineHealth:
             restarts=self.restarts,
             waiting_slots=waiting_slots,
             last_frame=None if last is None else max(0, last) // 1000,
-            detail=self._detail(now, device),
+            detail=self._detail(now, device, held_slots),
         )
 
     def _state_at(self, now: Moment, device: Device) -> HealthState:
@@ -73,11 +76,12 @@ class LineHealth:
             return "silent"
         return "ok"
 
-    def _detail(self, now: Moment, device: Device) -> str:
+    def _detail(self, now: Moment, device: Device, held_slots: int) -> str:
         parts = [
             self._fault,
             device.trouble,
             "" if now.utc_ms is not None else "waiting for the clock to be synchronised",
+            f"{held_slots} slots on hold: footfall-edge outbox says why" if held_slots else "",
             f"firmware {device.firmware}" if device.firmware else "",
             f"last bad frame: {self._bad_frame}" if self._bad_frame else "",
         ]

@@ -25,5 +25,10 @@ NOTICES = Counter("footfall_edge_notices_total", "Commit notices", ["outcome"])
 CONNECTED = Gauge("footfall_edge_connected", "1 while the broker is connected")
 OUTBOX_REPORTS = Gauge("footfall_edge_outbox_reports", "Numbered reports in the outbox", ["state"])
 OUTBOX_SLOTS = Gauge("footfall_edge_outbox_slots", "Slots not known to be stored", _SENSOR)
+OUTBOX_HELD = Gauge("footfall_edge_outbox_held_slots", "Slots that wait for a person's decision", _SENSOR)
+DAMAGED_REPORTS = Counter(
+    "footfall_edge_damaged_reports_total", "Reports whose bytes changed on the disk, set aside", _SENSOR
+)
+MENDINGS = Counter("footfall_edge_outbox_mendings_total", "Times a damaged outbox was replaced when it was opened")
 OUTBOX_BYTES = Gauge("footfall_edge_outbox_bytes", "Bytes used of the outbox file")
 OLDEST_WAITING = Gauge("footfall_edge_oldest_waiting_seconds", "Age of the oldest thing not known to be stored")

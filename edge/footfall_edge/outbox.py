@@ -12,6 +12,9 @@ What waits goes through three states, and a kill between any two of them loses n
 A slot's row outlives its report for two days, as the record of how many of its seconds have been reported: no two
 reports together claim more than a slot has. It is also where a clock that was set back would stamp a slot twice
 (`Outbox.book`).
+
+The tables are in `schema`. `mending` replaces a damaged file, `holding` sets apart what a copy of the file may report
+too; both are done when the file is opened.
 """
 
 import fcntl
@@ -21,8 +24,9 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -33,53 +37,16 @@ from uuid import UUID
 from footfall_contract.errors import ContractError
 from footfall_contract.notice import CommitNotice, StreamState
 from footfall_contract.report import encode_cbor
-from footfall_edge import metrics
+from footfall_edge import holding, mending, metrics
 from footfall_edge.counts import Cursor, Passages
+from footfall_edge.schema import add_functions, report_crc, upgrade
 from footfall_edge.slots import MAX_PACKED_SLOTS, Piece, Waiting, closed, observed_seconds, pack, report_of
 from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION: Final = 1
 SLOT_KEPT_S: Final = 2 * 86400
 """Seconds for which the row of a reported slot is kept."""
-
-_SCHEMA: Final = """
-CREATE TABLE about (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT) STRICT;
-INSERT INTO about VALUES (1, NULL);
-
--- How far each device is booked. totals: JSON [[direction, class, total], ...]
-CREATE TABLE cursor (
-    sensor TEXT NOT NULL, device INTEGER NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
-    end_ms INTEGER NOT NULL, totals TEXT NOT NULL,
-    PRIMARY KEY (sensor, device)
-) STRICT, WITHOUT ROWID;
-
--- Slots and spans. measured_ms: all that was ever booked; reported_s: what numbered reports claimed of it.
-CREATE TABLE slot (
-    sensor TEXT NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL,
-    measured_ms INTEGER NOT NULL, reported_s INTEGER NOT NULL DEFAULT 0, waiting INTEGER NOT NULL,
-    PRIMARY KEY (sensor, length, start)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX slot_waiting ON slot (sensor, length, start) WHERE waiting = 1;
-
--- Counts that no report carries yet.
-CREATE TABLE slot_cell (
-    sensor TEXT NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL,
-    direction INTEGER NOT NULL, class INTEGER NOT NULL, count INTEGER NOT NULL,
-    PRIMARY KEY (sensor, length, start, direction, class)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE stream (stream TEXT PRIMARY KEY, sensor TEXT NOT NULL, next_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-
-CREATE TABLE report (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, sensor TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
-    slots INTEGER NOT NULL, payload BLOB NOT NULL, numbered_s INTEGER NOT NULL, committed_s INTEGER,
-    UNIQUE (stream, seq)
-) STRICT;
-CREATE INDEX report_waiting ON report (sensor, id) WHERE committed_s IS NULL;
-CREATE INDEX report_committed ON report (committed_s, id) WHERE committed_s IS NOT NULL;
-"""
 
 
 class OutboxError(Exception):
@@ -133,6 +100,10 @@ class Tally:
     """UTC unix seconds: the oldest unnumbered slot, or when the oldest numbered report got its number; None if none."""
     bytes_used: int
     """Of the file; space freed for reuse is not counted."""
+    set_aside: int = 0
+    """Reports whose bytes changed on the disk, and which no notice covers. They are not sent."""
+    held: Mapping[str, int] = field(default_factory=dict)
+    """Per sensor, slots and spans that wait for a person's decision; in none of the numbers above."""
 
 
 @contextmanager
@@ -157,23 +128,30 @@ class Outbox:
         self._streams: set[UUID] = set()
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, machine: str | None = None) -> Self:
         """Open the outbox at `path`, making it if there is none; this process alone may have it until `close`.
+
+        A damaged one is mended (see `mending`). `machine` is the fingerprint of this computer: in a file that came from
+        another one, what has no number yet is put on hold (see `holding`). None: nobody knows, nothing is compared.
 
         Raises:
             OutboxError: another process has it, the folder is missing or may not be written, or the file is no outbox.
         """
-        lock = _lock(path)
+        lock, before = _lock(path)
         try:
+            _mend(path, before)
             database = sqlite3.connect(path, isolation_level=None)
             _prepare(database, path)
-        except sqlite3.Error as error:
-            lock.close()
+            outbox = cls(database, lock)
+            noted = outbox._begin(path, machine)
+            _write(lock, str(os.getpid()) if noted else f"{os.getpid()} {_UNNOTED}")
+        except (sqlite3.Error, OSError) as error:
+            _release(lock, before)
             raise OutboxError(f"the outbox {path} cannot be used: {error}") from error
-        except OutboxError:
-            lock.close()
+        except BaseException:
+            _release(lock, before)
             raise
-        return cls(database, lock)
+        return outbox
 
     @classmethod
     def look(cls, path: Path) -> Self:
@@ -186,6 +164,7 @@ class Outbox:
             raise OutboxError(f"there is no outbox at {path} yet; the edge makes it when it first runs")
         try:
             database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            add_functions(database)
             database.execute("SELECT epoch FROM about")
         except sqlite3.Error as error:
             raise OutboxError(f"the outbox {path} cannot be read: {error}") from error
@@ -193,6 +172,9 @@ class Outbox:
 
     def close(self) -> None:
         """Let go of the file and the lock."""
+        if self._lock is not None and not self._lock.closed:
+            # On the disk before SQLite removes the -wal: without one, after a kill, the file is taken for damaged.
+            _write(self._lock, _CLOSED)
         self._database.close()
         if self._lock is not None:
             self._lock.close()
@@ -204,6 +186,37 @@ class Outbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _begin(self, path: Path, machine: str | None) -> bool:
+        """Take note that the file is in use, and where; False if there is no room to write that down."""
+        (before,) = self._database.execute("SELECT machine FROM about").fetchone()
+        copied = machine is not None and before is not None and before != machine
+        noted = True
+        try:
+            with self._transaction():
+                # Written each time, so that there is a -wal for as long as the file is open.
+                self._database.execute(
+                    "UPDATE about SET opened = opened + 1, machine = coalesce(?, machine)", (machine,)
+                )
+                if copied:
+                    moved = holding.hold(self._database, _COPIED, int(datetime.now(UTC).timestamp()))
+                    log.warning(
+                        "this outbox was brought here from another computer: what had no number yet is put on hold",
+                        extra=facts(outbox=path, slots=moved.slots, passages=moved.passages),
+                    )
+        except sqlite3.OperationalError as error:
+            if copied or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+                raise
+            # A full disk is no reason not to start: what waits can be sent, and that makes room.
+            log.error("the outbox cannot be written", extra=facts(during="opening it", reason=error))  # noqa: TRY400
+            noted = False
+        held = holding.held(self._database)
+        if held:
+            log.warning(
+                "slots are on hold and not sent: decide with footfall-edge outbox adopt, or discard-held",
+                extra=facts(outbox=path, slots=sum(held.values()), why="; ".join(holding.reasons(self._database))),
+            )
+        return noted
 
     # Unnumbered: what the devices said.
 
@@ -254,7 +267,9 @@ class Outbox:
         )
 
     def _advance(self, sensor: str, cursor: Cursor) -> None:
-        totals = [[direction, class_, total] for (direction, class_), total in cursor.totals.items()]
+        totals = None
+        if cursor.totals is not None:
+            totals = [[direction, class_, total] for (direction, class_), total in cursor.totals.items()]
         self._database.execute(
             "INSERT OR REPLACE INTO cursor (sensor, device, boot, seq, end_ms, totals) VALUES (?, ?, ?, ?, ?, ?)",
             (sensor, cursor.device, cursor.boot, cursor.seq, cursor.end_ms, json.dumps(totals)),
@@ -287,20 +302,38 @@ class Outbox:
         return reports
 
     def uncommitted(self, sensor: str, limit: int) -> list[Report]:
-        """The oldest numbered reports that no notice covers."""
-        rows = self._database.execute(
-            "SELECT id, sensor, stream, seq, payload FROM report"
-            " WHERE sensor = ? AND committed_s IS NULL ORDER BY id LIMIT ?",
-            (sensor, limit),
-        )
-        return [Report(*row) for row in rows]
+        """The oldest numbered reports that no notice covers. Those whose bytes changed on the disk are set aside."""
+        return self._read(f"{_REPORT} WHERE sensor = ? AND committed_s IS NULL ORDER BY id LIMIT ?", sensor, limit)
 
     def report(self, report_id: int) -> Report | None:
-        """One report, if it is still there."""
-        row = self._database.execute(
-            "SELECT id, sensor, stream, seq, payload FROM report WHERE id = ?", (report_id,)
-        ).fetchone()
-        return None if row is None else Report(*row)
+        """One report, if it is still there and its bytes are what they were."""
+        found = self._read(f"{_REPORT} WHERE id = ?", report_id)
+        return found[0] if found else None
+
+    def _read(self, query: str, *values: str | int) -> list[Report]:
+        """The reports that `query` finds, none of them with other bytes than it was numbered with."""
+        while True:
+            rows = self._database.execute(query, values).fetchall()
+            wrong = [row for row in rows if report_crc(*row[1:5]) != row[5]]
+            if not wrong:
+                return [Report(*row[:5]) for row in rows]
+            self._set_aside([row[0] for row in wrong])
+            for _, sensor, stream, seq, *_ in wrong:
+                metrics.DAMAGED_REPORTS.labels(sensor).inc()
+                log.error(
+                    "the bytes of a report changed on the disk: it is set aside and not sent",
+                    extra=facts(sensor=sensor, stream=stream, seq=seq),
+                )
+
+    def _set_aside(self, ids: Iterable[int]) -> None:
+        with self._transaction():
+            for report_id in ids:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO set_aside (id, sensor, stream, seq, slots, numbered_s, payload)"
+                    " SELECT id, sensor, stream, seq, slots, numbered_s, payload FROM report WHERE id = ?",
+                    (report_id,),
+                )
+                self._database.execute("DELETE FROM report WHERE id = ?", (report_id,))
 
     def _waiting(self, sensor: str, limit: int) -> list[Waiting]:
         rows = self._database.execute(
@@ -313,8 +346,14 @@ class Outbox:
 
     def _next_seq(self, sensor: str, stream: UUID) -> int:
         self._streams.add(stream)
-        self._database.execute("INSERT OR IGNORE INTO stream VALUES (?, ?, 0)", (str(stream), sensor))
-        (seq,) = self._database.execute("SELECT next_seq FROM stream WHERE stream = ?", (str(stream),)).fetchone()
+        self._database.execute(
+            "INSERT OR IGNORE INTO stream (stream, sensor, next_seq) VALUES (?, ?, 0)", (str(stream), sensor)
+        )
+        seq, ended = self._database.execute(
+            "SELECT next_seq, ended FROM stream WHERE stream = ?", (str(stream),)
+        ).fetchone()
+        if ended:
+            raise OutboxError(f"stream {stream} of {sensor} was ended: which of its numbers were given is not certain")
         return int(seq)
 
     def _freeze(self, sensor: str, stream: UUID, seq: int, run: Sequence[Waiting], now_s: int) -> Report:
@@ -326,8 +365,8 @@ class Outbox:
         )
         self._database.executemany("DELETE FROM slot_cell WHERE sensor = ? AND length = ? AND start = ?", keys)
         report_id = self._database.execute(
-            "INSERT INTO report (sensor, stream, seq, slots, payload, numbered_s) VALUES (?, ?, ?, ?, ?, ?)",
-            (sensor, str(stream), seq, len(run), payload, now_s),
+            "INSERT INTO report (sensor, stream, seq, slots, payload, numbered_s, crc) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (sensor, str(stream), seq, len(run), payload, now_s, report_crc(sensor, str(stream), seq, payload)),
         ).lastrowid
         return Report(report_id or 0, sensor, str(stream), seq, payload)
 
@@ -345,6 +384,7 @@ class Outbox:
             (epoch,) = self._database.execute("SELECT epoch FROM about").fetchone()
             if epoch != str(notice.epoch):
                 self._database.execute("UPDATE about SET epoch = ?", (str(notice.epoch),))
+                self._database.execute("UPDATE stream SET committed = '[0, []]' WHERE committed <> '[0, []]'")
                 reopened = self._reopen(notice)
             committed: list[int] = []
             for sensor, streams in notice.sensors.items():
@@ -353,13 +393,24 @@ class Outbox:
         return Settled(frozenset(committed), reopened)
 
     def _commit(self, sensor: str, state: StreamState, now_s: int | None) -> list[int]:
+        stream = str(state.stream)
+        self._database.execute(
+            "UPDATE stream SET committed = ?1"
+            " WHERE stream = ?2 AND sensor = ?3 AND committed <> ?1 AND json_extract(committed, '$[0]') <= ?4",
+            (json.dumps([state.next, state.above]), stream, sensor, state.next),
+        )
         rows: list[tuple[int]] = []
         for first, end in ((0, state.next), *state.above):
             rows += self._database.execute(
                 "UPDATE report SET committed_s = coalesce(?, numbered_s)"
                 " WHERE stream = ? AND sensor = ? AND seq >= ? AND seq < ? AND committed_s IS NULL RETURNING id",
-                (now_s, str(state.stream), sensor, first, end),
+                (now_s, stream, sensor, first, end),
             ).fetchall()
+            # Stored before the disk changed it: nothing of it is missing.
+            self._database.execute(
+                "DELETE FROM set_aside WHERE stream = ? AND sensor = ? AND seq >= ? AND seq < ?",
+                (stream, sensor, first, end),
+            )
         return [report_id for (report_id,) in rows]
 
     def _reopen(self, notice: CommitNotice) -> int:
@@ -392,10 +443,11 @@ class Outbox:
             # twice.
             used = [str(stream) for stream in self._streams]
             self._database.execute(
-                "DELETE FROM stream WHERE stream NOT IN (SELECT stream FROM report)"
+                "DELETE FROM stream WHERE stream NOT IN (SELECT stream FROM report UNION SELECT stream FROM set_aside)"
                 " AND stream NOT IN (SELECT value FROM json_each(?))",
                 (json.dumps(used),),
             )
+            holding.forget(self._database, now_s)
         while self.bytes_used() > max_bytes:
             with self._transaction():
                 oldest = self._database.execute(
@@ -432,6 +484,7 @@ class Outbox:
             "SELECT sensor, sum(slots), min(numbered_s), count(*) FROM report WHERE committed_s IS NULL GROUP BY sensor"
         ).fetchall()
         (committed,) = self._database.execute("SELECT count(*) FROM report WHERE committed_s IS NOT NULL").fetchone()
+        (set_aside,) = self._database.execute("SELECT count(*) FROM set_aside").fetchone()
         waiting: Counter[str] = Counter()
         for sensor, number, *_ in (*slots, *reports):
             waiting[sensor] += number
@@ -442,7 +495,21 @@ class Outbox:
             committed=committed,
             oldest_s=min((row[2] for row in (*slots, *reports)), default=None),
             bytes_used=self.bytes_used(),
+            set_aside=set_aside,
+            held=holding.held(self._database),
         )
+
+    # Slots on hold: what a person decided.
+
+    def adopt(self) -> holding.Moved:
+        """Count what is on hold: nobody else will report it."""
+        with self._transaction():
+            return holding.adopt(self._database)
+
+    def discard_held(self, now_s: int) -> holding.Moved:
+        """Count nothing of what is on hold: somebody else has reported it. `now_s` in UTC unix seconds."""
+        with self._transaction():
+            return holding.discard(self._database, now_s)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -457,11 +524,24 @@ class Outbox:
             raise
 
 
-def _lock(path: Path) -> IO[str]:
-    """Hold the lock file beside `path`. The kernel lets go of it when the process ends, however it ends."""
+_REPORT: Final = "SELECT id, sensor, stream, seq, payload, crc FROM report"
+_COPIED: Final = "the outbox was brought here from another computer, which may have sent these slots itself"
+_CLOSED: Final = "closed"
+"""What the lock file says of an outbox that nobody has and that was closed; else it has the number of a process."""
+_UNNOTED: Final = "(may have no -wal)"
+"""What it says after that number while nothing could be written."""
+
+
+def _lock(path: Path) -> tuple[IO[str], str]:
+    """Hold the lock file beside `path`. The kernel lets go of it when the process ends, however it ends.
+
+    Returns what it said before, too.
+    """
+    if path.is_dir():
+        raise OutboxError(f"the outbox {path} cannot be used: it is a folder; [outbox] path has to name a file")
     place = path.with_name(path.name + ".lock")
     try:
-        file = place.open("a+", encoding="ascii")
+        file = place.open("a+", encoding="ascii", errors="replace")
     except OSError as error:
         raise OutboxError(f"the outbox {path} cannot be used: {place}: {error.strerror}") from error
     try:
@@ -474,26 +554,56 @@ def _lock(path: Path) -> IO[str]:
             f"the outbox {path} is in use by another footfall-edge (process {holder}); "
             "stop that one first, or give this one another [outbox] path"
         ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
+    file.seek(0)
+    return file, file.read(100).strip()
+
+
+def _write(lock: IO[str], text: str) -> None:
+    """Have the lock file say `text`, also after a power cut. A full disk is no reason to stop."""
+    with suppress(OSError):
+        lock.truncate(0)
+        lock.write(text)
+        lock.flush()
+        os.fsync(lock.fileno())
+
+
+def _release(lock: IO[str], text: str) -> None:
+    _write(lock, text)
+    lock.close()
+
+
+def _mend(path: Path, before: str) -> None:
+    """Replace the file at `path` if it is damaged. `before`: what its lock file said."""
+    try:
+        mending.finish(path)
+        trouble = mending.trouble(path, killed=before.isdigit())
+        if trouble is not None:
+            mending.say(path, mending.mend(path, trouble, ours=bool(before), now=datetime.now(UTC)))
+            metrics.MENDINGS.inc()
+    except mending.ForeignFileError as error:
+        raise OutboxError(f"the outbox {path} {error}") from error
+    except mending.MendingError as error:
+        raise OutboxError(f"the outbox {path} {error}") from error
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    # FULL: a commit is on the disk before it returns. In WAL mode that is one fsync.
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000"):
+    # FULL: a commit is on the disk before it returns. In WAL mode that is one fsync. secure_delete: what was removed is
+    # overwritten, so that a damaged file shows nothing that was there before.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 5000", "secure_delete = ON"):
         database.execute(f"PRAGMA {pragma}")
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-    elif version != SCHEMA_VERSION:
-        database.close()
-        raise OutboxError(f"the outbox {path} has version {version}, this footfall-edge knows version {SCHEMA_VERSION}")
+    add_functions(database)
+    try:
+        upgrade(database)
+    except sqlite3.Error as error:
+        raise OutboxError(
+            f"the outbox {path} cannot be brought to the version of this footfall-edge: {error}; "
+            "it is as it was. It needs as much free space beside it as the file itself"
+        ) from error
 
 
-def _totals(text: str) -> dict[tuple[int, int], int]:
-    return {(direction, class_): total for direction, class_, total in json.loads(text)}
+def _totals(text: str) -> dict[tuple[int, int], int] | None:
+    totals = json.loads(text)
+    return None if totals is None else {(direction, class_): total for direction, class_, total in totals}
 
 
 def _slot(rows: Sequence[tuple[int, int, int, int, int | None, int | None, int | None]]) -> Waiting:

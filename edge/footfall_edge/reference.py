@@ -220,8 +220,11 @@ def judge(last: Cursor | None, count: CountMessage) -> Verdict:
 def surplus(last: Cursor, count: CountMessage) -> tuple[Passages, bool]:
     """What the totals rose by since `last`, beyond the counts of `count` itself; and whether a total went backwards.
 
-    A total that went backwards tells nothing: it is left out, and is the new baseline.
+    A total that went backwards tells nothing: it is left out, and is the new baseline. So it is where the totals at
+    `last` are not known.
     """
+    if last.totals is None:
+        return (), False
     own = {(direction, class_): number for direction, class_, number in count.counts}
     rises = [
         (direction, class_, (total - own.get((direction, class_), 0) - last.totals.get((direction, class_), 0)) % _WRAP)

@@ -120,13 +120,16 @@ class Sensors:
         heard = min(self._booked_until.get(sensor, 0), now.utc_s + self._slot_s)
         return max(now.utc_s - GRACE_S, heard)
 
-    def health(self, now: Moment, waiting_slots: Mapping[str, int]) -> list[tuple[SensorHealth, bool]]:
+    def health(
+        self, now: Moment, waiting_slots: Mapping[str, int], held_slots: Mapping[str, int]
+    ) -> list[tuple[SensorHealth, bool]]:
         """Each sensor's health, and whether its state changed since the last call."""
         found = []
         for sensor, health in self._health.items():
             device = self._sessions[sensor].device
             changed = health.judge(now, device)
-            found.append((health.message(now, device, waiting_slots.get(sensor, 0)), changed))
+            waiting, held = waiting_slots.get(sensor, 0), held_slots.get(sensor, 0)
+            found.append((health.message(now, device, waiting, held), changed))
         return found
 
     def _listen(self, event: Opened | Closed | Heard, reading: Reading) -> None:

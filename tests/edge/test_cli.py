@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 import footfall_contract
 from edge.counter import Counter
 from edge.device_model import Device, hello
+from footfall_edge import cli
 from footfall_edge.__main__ import main
 from footfall_edge.counts import Cursor
 from footfall_edge.outbox import Entry, Outbox
@@ -107,6 +109,87 @@ def test_outbox_says_what_waits(config: Path, capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().out
     assert "slots without a number 1, reports not known to be stored 0" in said
     assert "oldest: 2025-11-25 12:00:00 UTC" in said
+    assert "markt-1: slots 1" in said
+
+
+OUTBOX_KEYS = {
+    "path", "version", "bytes_used", "bytes_file", "bytes_budget", "sensors", "holds", "discarded", "mending",
+    "damaged_files",
+}  # fmt: skip
+SENSOR_KEYS = {
+    "unnumbered", "numbered", "numbered_slots", "set_aside", "held", "committed", "streams", "bytes", "oldest",
+    "newest",
+}  # fmt: skip
+
+
+def test_outbox_answers_programs_too(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json: one object with the documented keys, numbers where people get words."""
+    with Outbox.open(config.parent / "outbox.sqlite") as outbox:
+        pieces = tuple(Piece(NOON + 10 * n, 10, 10_000, ((0, 0, 2),)) for n in range(4))
+        outbox.book([Entry("markt-1", pieces, None)])
+        outbox.number("markt-1", UUID(int=1), closed_until=NOON + 20, every_s=10, most=9, now_s=NOON + 60)
+        assert main(["outbox", "--json", "--config", str(config)]) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    documented = (Path(__file__).parents[2] / "docs" / "outbox-damage.md").read_text("utf-8")
+    assert set(found) == OUTBOX_KEYS
+    assert set(found["sensors"]["markt-1"]) == SENSOR_KEYS
+    assert {key for key in OUTBOX_KEYS | SENSOR_KEYS if f"`{key}`" not in documented} == set()
+    assert found["bytes_budget"] == 512 * 10**6
+    assert found["sensors"]["markt-1"] | {"bytes": 0} == {
+        "unnumbered": 2, "numbered": 1, "numbered_slots": 2, "set_aside": 0, "held": 0, "committed": 0, "streams": 1,
+        "bytes": 0, "oldest": NOON + 20, "newest": NOON + 60,
+    }  # fmt: skip
+
+
+def test_outbox_of_a_copied_card(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what is on hold, why, and what to do; each decision says what it did, and waits for the edge to stop."""
+    path = config.parent / "outbox.sqlite"
+    monkeypatch.setattr(cli, "fingerprint", lambda: "second")
+    options = ["--config", str(config)]
+    with Outbox.open(path, machine="first") as outbox:
+        outbox.book([Entry("markt-1", (Piece(NOON, 10, 10_000, ((0, 0, 2),)),), None)])
+        assert main(["outbox", "adopt", *options]) == 1
+        assert "in use by another footfall-edge" in capsys.readouterr().err
+
+    assert main(["outbox", "discard-held", *options]) == 1
+    assert "1 slots are on hold; nothing was done. discard-held --yes discards them" in capsys.readouterr().err
+    assert main(["outbox", *options]) == 0
+    said = capsys.readouterr().out
+    assert "on hold: 1 slots" in said
+    assert "because the outbox was brought here from another computer" in said
+    assert "footfall-edge outbox adopt" in said
+
+    assert main(["outbox", "adopt", *options]) == 0
+    assert "1 slots with 2 passages are not on hold any more: they will be sent" in capsys.readouterr().out
+    monkeypatch.setattr(cli, "fingerprint", lambda: "third")
+    assert main(["outbox", "discard-held", "--yes", *options]) == 0
+    assert "1 slots with 2 passages were discarded: they will not be sent" in capsys.readouterr().out
+    assert main(["outbox", *options]) == 0
+    assert "discarded: 1 slots" in capsys.readouterr().out
+
+
+def test_outbox_of_a_damaged_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the edge mends it: a sentence. Afterwards: what was found, what was carried over, where the file is."""
+    path = config.parent / "outbox.sqlite"
+    options = ["--config", str(config)]
+    with Outbox.open(path) as outbox:
+        outbox.book([Entry("markt-1", (Piece(NOON, 10, 10_000, ((0, 0, 2),)),), None)])
+    data = bytearray(path.read_bytes())
+    data[:4096] = b"\x55" * 4096
+    path.write_bytes(data)
+
+    assert main(["outbox", *options]) == 1
+    assert "cannot be read: file is not a database; if it is damaged, the edge mends it" in capsys.readouterr().err
+    assert main(["outbox", "adopt", *options]) == 0
+    capsys.readouterr()
+    assert main(["outbox", *options]) == 0
+    said = capsys.readouterr().out
+    assert "the damaged file is kept as outbox.sqlite.damaged-" in said
+    assert "found: file is not a database" in said
+    assert "carried over: slot 1, slot_cell 1" in said
     assert "markt-1: slots 1" in said
 
 

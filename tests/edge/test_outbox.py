@@ -323,7 +323,7 @@ def test_places_where_no_outbox_can_be_are_named(tmp_path: Path) -> None:
         Outbox.open(tmp_path / "none" / "outbox")
     with pytest.raises(OutboxError, match="not a database"):
         Outbox.open(tmp_path / "text")
-    with pytest.raises(OutboxError, match="version 9, this footfall-edge knows version 1"):
+    with pytest.raises(OutboxError, match="version 9, this footfall-edge knows version 2"):
         Outbox.open(later)
     with pytest.raises(OutboxError, match="no outbox at"):
         Outbox.look(tmp_path / "nothing")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
+from uuid import UUID
 
 from footfall_contract._json import read_object, write
-from footfall_contract._wire import VERSION, document, whole
+from footfall_contract._wire import VERSION, document, stream_of, whole
 from footfall_contract.errors import ContractError, describe
 from footfall_contract.words import MAX_SEQ, MAX_START, check_id
 
@@ -40,6 +41,7 @@ _NODE_STATES: tuple[str, ...] = get_args(NodeState)
 _HEALTH_STATES: tuple[str, ...] = get_args(HealthState)
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,63}", re.ASCII)
 _STATUS_FIELDS: Final = ("v", "state", "version", "since")
+_RUN: Final = "run"
 _COUNTERS: Final = ("frames", "bad_frames", "skipped_bytes", "restarts", "waiting_slots")
 _HEALTH_FIELDS: Final = ("v", "sensor", "state", "since", *_COUNTERS, "last_frame", "detail")
 
@@ -53,11 +55,15 @@ class NodeStatus:
     """Version of the software on the node."""
     since: int
     """UTC unix seconds at which this process started."""
+    run: UUID | None = None
+    """New at each start of the process: by it a node sees that another one has its name. None if it was not said."""
 
     def __post_init__(self) -> None:
         _one_of("state", self.state, _NODE_STATES)
         _check_version(self.version)
         whole("since", self.since, 0, MAX_START, " of UTC unix seconds")
+        if self.run is not None and not isinstance(self.run, UUID):
+            raise ContractError(_RUN, "a UUID, or None", describe(self.run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +105,20 @@ class SensorHealth:
 
 def encode_status(status: NodeStatus) -> bytes:
     """Return the status as JSON."""
-    return write({"v": VERSION, "state": status.state, "version": status.version, "since": status.since})
+    said = {"v": VERSION, "state": status.state, "version": status.version, "since": status.since}
+    return write(said if status.run is None else said | {_RUN: str(status.run)})
 
 
 def decode_status(payload: bytes) -> NodeStatus:
     """Return the status that `payload` is. Raises `ContractError`, and nothing else, for all other bytes."""
-    found = document(read_object(payload, MAX_STATE_BYTES), _STATUS_FIELDS)
+    said = read_object(payload, MAX_STATE_BYTES)
+    run_said = any(name == _RUN for name, _ in said.members)
+    found = document(said, (*_STATUS_FIELDS, _RUN) if run_said else _STATUS_FIELDS)
     return NodeStatus(
         state=cast("NodeState", _one_of("state", found["state"], _NODE_STATES)),
         version=_check_version(found["version"]),
         since=whole("since", found["since"], 0, MAX_START, " of UTC unix seconds"),
+        run=stream_of(_RUN, found[_RUN]) if run_said else None,
     )
 
 

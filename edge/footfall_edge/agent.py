@@ -8,13 +8,13 @@ reports known to be stored.
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
 from footfall_contract import topics
 from footfall_contract.state import encode_health
-from footfall_contract.words import MAX_START
 from footfall_edge import metrics
 from footfall_edge.clock import Clock, Moment, clock_named
 from footfall_edge.delivery import Delivery
@@ -101,7 +101,7 @@ def finish(
             sensors.keep(reading)
         delivery.note(batch, now)
         with surviving("sending"):
-            delivery.send(lambda _: MAX_START, now)
+            delivery.send_begun(now)
             if not batch and (not delivery.connected or not outbox.sensors()):
                 return
         if now.monotonic_s >= deadline_s:
@@ -184,6 +184,7 @@ class Upkeep:
         self._held: Mapping[str, int] = {}
         self._told: dict[str, float] = {}
         self._told_connection: float | None = None
+        self._told_trouble = ""
         self._tallied_s = self._pruned_s = float("-inf")
 
     def do(self, sensors: Sensors, delivery: Delivery, now: Moment) -> None:
@@ -213,8 +214,11 @@ class Upkeep:
 
     def _tell_health(self, sensors: Sensors, delivery: Delivery, now: Moment) -> None:
         """Publish each sensor's health when it changes, every minute, and to a broker just found."""
-        anew = delivery.connected_since_s != self._told_connection
-        for health, changed in sensors.health(now, self._waiting, self._held):
+        anew = delivery.connected_since_s != self._told_connection or delivery.trouble != self._told_trouble
+        for state, changed in sensors.health(now, self._waiting, self._held):
+            # First, for a long detail is cut at its end.
+            detail = "; ".join(part for part in (delivery.trouble, state.detail) if part)
+            health = replace(state, detail=detail)
             due = now.monotonic_s - self._told.get(health.sensor, float("-inf")) >= HEALTH_EVERY_S
             if changed:
                 log.info("sensor", extra=facts(sensor=health.sensor, state=health.state, detail=health.detail))
@@ -222,4 +226,4 @@ class Upkeep:
                 self._told[health.sensor] = now.monotonic_s
                 topic = topics.health(self._settings.node, health.sensor)
                 self._publisher.publish(topic, encode_health(health), retain=True)
-        self._told_connection = delivery.connected_since_s
+        self._told_connection, self._told_trouble = delivery.connected_since_s, delivery.trouble

@@ -8,9 +8,11 @@ from uuid import UUID, uuid4
 from footfall_contract import topics
 from footfall_contract.errors import ContractError
 from footfall_contract.notice import CommitNotice, decode_notice
+from footfall_contract.state import decode_status
 from footfall_edge import metrics
 from footfall_edge.clock import Moment
-from footfall_edge.events import Connected, Disconnected, Event, Noticed, Taken
+from footfall_edge.events import Connected, Disconnected, Event, Named, Noticed, Taken
+from footfall_edge.namesake import Namesakes
 from footfall_edge.outbox import Outbox, Report, surviving
 from footfall_edge.publisher import Publisher
 from footfall_edge.window import WINDOW, Window
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 
 PACK_S: Final = 1.0
 """A sensor's slots get numbers at most this often: what a device catches up on comes one by one, and is packed."""
+
+_MINUTE_S: Final = 60
+"""No slot is longer."""
 
 ClosedUntil = Callable[[str], int | None]
 """Sensor → UTC unix seconds before which its slots may be reported; None: none may."""
@@ -33,6 +38,7 @@ class Delivery:
         self._every_s = every_s
         self._outbox = outbox
         self._publisher = publisher
+        self._namesakes = Namesakes(publisher.run)
         # Sensors of an earlier edge.toml too: what they counted is still to be delivered.
         self._windows = {sensor: Window() for sensor in sorted({*sensors, *outbox.sensors()})}
         self._streams: dict[str, UUID] = {}
@@ -52,6 +58,11 @@ class Delivery:
         return self._connected_since_s
 
     @property
+    def trouble(self) -> str:
+        """What is wrong beyond this box, for a person; empty if nothing."""
+        return f"another box calls itself {self._node}: give each its own name" if self._namesakes else ""
+
+    @property
     def under_way(self) -> int:
         """Reports sent and not known to be stored."""
         return sum(len(window) for window in self._windows.values())
@@ -64,7 +75,7 @@ class Delivery:
                     log.info("broker connected")
                     self._connected_since_s = now.monotonic_s
                     self._trouble = ""
-                    self._publisher.announce()
+                    self._announce(now)
                 case Disconnected(reason):
                     if self.connected or reason != self._trouble:  # said once, not at each attempt
                         log.warning("no broker", extra=facts(reason=reason))
@@ -76,8 +87,11 @@ class Delivery:
                         self._windows[report.sensor].taken(report.id)
                 case Noticed(payload):
                     self._believe(payload, now)
+                case Named(payload):
+                    self._hear_of_us(payload, now)
                 case _:
                     pass
+        self._speak_of_others(now)
         metrics.CONNECTED.set(self.connected)
 
     def send(self, closed_until: ClosedUntil, now: Moment) -> None:
@@ -99,6 +113,10 @@ class Delivery:
             log.warning("the broker does not acknowledge: connecting anew")
             self._connected_since_s = None
             self._publisher.restart()
+
+    def send_begun(self, now: Moment) -> None:
+        """`send` also what is not over yet. What a wrong clock has stamped further ahead stays in the outbox."""
+        self.send(lambda _: None if now.utc_s is None else now.utc_s + max(_MINUTE_S, self._every_s), now)
 
     def _fresh(self, sensor: str, window: Window, closed_until: int | None, now: Moment) -> list[Report]:
         """Reports this process has not sent yet: numbered ones first, then slots that are closed."""
@@ -128,6 +146,27 @@ class Delivery:
         self._messages[mid] = report
         self._windows[report.sensor].sent(report.id, now.monotonic_s)
         log.debug("sent", extra=facts(sensor=report.sensor, stream=report.stream, seq=report.seq))
+
+    def _announce(self, now: Moment) -> None:
+        self._publisher.announce()
+        self._namesakes.announced(now.monotonic_s)
+
+    def _hear_of_us(self, payload: bytes, now: Moment) -> None:
+        try:
+            status = decode_status(payload)
+        except ContractError as error:
+            log.warning("somebody says something of this node that cannot be read", extra=facts(reason=error))
+            return
+        self._namesakes.heard(status, now.monotonic_s)
+
+    def _speak_of_others(self, now: Moment) -> None:
+        for run in self._namesakes.to_say(now.monotonic_s):
+            log.warning(
+                "another box calls itself like this one: give each its own name", extra=facts(node=self._node, run=run)
+            )
+        metrics.NAMESAKES.set(len(self._namesakes))
+        if self.connected and self._namesakes.announce_due(now.monotonic_s):
+            self._announce(now)
 
     def _believe(self, payload: bytes, now: Moment) -> None:
         try:

@@ -70,5 +70,12 @@ class Noticed:
     payload: bytes
 
 
-Event: TypeAlias = Opened | Closed | Heard | Connected | Disconnected | Taken | Noticed
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Something came on the status topic of this node, live: our own word, or that of another with our name."""
+
+    payload: bytes
+
+
+Event: TypeAlias = Opened | Closed | Heard | Connected | Disconnected | Taken | Noticed | Named
 Events: TypeAlias = SimpleQueue[Event]

@@ -15,6 +15,9 @@ PASSAGES = Counter("footfall_edge_passages_total", "Passages stored in the outbo
 RECOVERED_PASSAGES = Counter(
     "footfall_edge_recovered_passages_total", "Of these, known only from running totals or not placed in time", _SENSOR
 )
+REPEATED_PASSAGES = Counter(
+    "footfall_edge_repeated_passages_total", "Of these, counted while the clock repeated itself", _SENSOR
+)
 SILENT_SLOTS = Counter("footfall_edge_silent_slots_total", "Slots in which nothing was heard of the sensor", _SENSOR)
 OUTBOX_ERRORS = Counter("footfall_edge_outbox_errors_total", "Times the outbox could not be written; nothing was told")
 PUBLISHES = Counter("footfall_edge_publishes_total", "Reports handed to the MQTT client for the first time", _SENSOR)
@@ -23,6 +26,7 @@ COMMITS = Counter("footfall_edge_commits_total", "Reports that ingest said are s
 REOPENED = Counter("footfall_edge_reopened_reports_total", "Reports to send again because the database was restored")
 NOTICES = Counter("footfall_edge_notices_total", "Commit notices", ["outcome"])
 CONNECTED = Gauge("footfall_edge_connected", "1 while the broker is connected")
+NAMESAKES = Gauge("footfall_edge_namesakes", "Other boxes that answer to the name of this node")
 OUTBOX_REPORTS = Gauge("footfall_edge_outbox_reports", "Numbered reports in the outbox", ["state"])
 OUTBOX_SLOTS = Gauge("footfall_edge_outbox_slots", "Slots not known to be stored", _SENSOR)
 OUTBOX_HELD = Gauge("footfall_edge_outbox_held_slots", "Slots that wait for a person's decision", _SENSOR)

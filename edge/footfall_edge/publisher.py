@@ -3,10 +3,14 @@
 The session is a clean one. What must survive is in the outbox, and what the broker has not acknowledged when the
 connection breaks the client itself sends again after the next connect, from its memory; the window of `delivery`
 bounds that.
+
+The client's id is new in each process: a broker ends a connection when another one of the same id comes, so two boxes
+of one name would throw each other off for ever. By the `run` in the status they see each other instead.
 """
 
 import logging
 from typing import Final
+from uuid import uuid4
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
@@ -16,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from footfall_contract import __version__, topics
 from footfall_contract.state import NodeState, NodeStatus, encode_status
 from footfall_edge.clock import Clock
-from footfall_edge.events import Connected, Disconnected, Events, Noticed, Taken
+from footfall_edge.events import Connected, Disconnected, Events, Named, Noticed, Taken
 from footfall_role.logs import facts
 from footfall_role.mqtt import new_client
 from footfall_role.settings import MqttSettings
@@ -36,7 +40,10 @@ class Publisher:
         self._events = events
         self._clock = clock
         self._started_s = clock.now().monotonic_s
-        client = new_client(settings, f"footfall-edge-{node}", clean_session=True)
+        self.run = uuid4()
+        """Names this process in its status."""
+        name = f"footfall-edge-{node}"
+        client = new_client(settings, f"{name}-{self.run.hex[:8]}", name=name, clean_session=True)
         client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
@@ -84,7 +91,7 @@ class Publisher:
     def _status(self, state: NodeState) -> bytes:
         # Counted back on the monotonic clock: the clock may have been set right since the start. 0: it was not yet.
         started_ms = self._clock.now().utc_ms_of(self._started_s)
-        return encode_status(NodeStatus(state, __version__, max(0, started_ms or 0) // 1000))
+        return encode_status(NodeStatus(state, __version__, max(0, started_ms or 0) // 1000, self.run))
 
     def _on_pre_connect(self, client: Client, _userdata: object) -> None:
         client.will_set(topics.status(self._node), self._status("offline"), qos=topics.QOS, retain=True)
@@ -100,7 +107,7 @@ class Publisher:
         if reason.is_failure:
             self._events.put(Disconnected(f"refused: {reason}"))
             return
-        client.subscribe(topics.committed(self._node), qos=topics.QOS)
+        client.subscribe([(topic(self._node), topics.QOS) for topic in (topics.committed, topics.status)])
         self._events.put(Connected())
 
     def _on_connect_fail(self, _client: Client, _userdata: object) -> None:
@@ -125,3 +132,5 @@ class Publisher:
         # A broker may send what nobody here subscribed to: amqtt greets each client with everybody's retained messages.
         if message.topic == topics.committed(self._node):
             self._events.put(Noticed(bytes(message.payload)))
+        elif message.topic == topics.status(self._node) and not message.retain:
+            self._events.put(Named(bytes(message.payload)))

@@ -9,12 +9,17 @@ from footfall_role.settings import MqttSettings
 
 
 def new_client(
-    settings: MqttSettings, client_id: str, *, clean_session: bool = True, manual_ack: bool = False
+    settings: MqttSettings,
+    client_id: str,
+    *,
+    name: str | None = None,
+    clean_session: bool = True,
+    manual_ack: bool = False,
 ) -> Client:
     """A client with credentials and TLS set, not yet connected; reconnects wait 1 to 30 s.
 
-    The client logs in with its id as name where no user name is set, because brokers may keep a queue only for named
-    sessions (amqtt does).
+    Where no user name is set the client logs in as `name`, or else with its id, because brokers may keep a queue only
+    for named sessions (amqtt does).
     """
     client = Client(
         CallbackAPIVersion.VERSION2,
@@ -23,7 +28,7 @@ def new_client(
         protocol=MQTTv311,
         manual_ack=manual_ack,
     )
-    client.username_pw_set(settings.username or client_id, settings.password.get_secret_value() or None)
+    client.username_pw_set(settings.username or name or client_id, settings.password.get_secret_value() or None)
     if settings.tls:
         context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
         if settings.cert_file:

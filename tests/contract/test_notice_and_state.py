@@ -55,7 +55,11 @@ healths = st.builds(
     st.text(),
 )
 statuses = st.builds(
-    NodeStatus, st.sampled_from(["online", "offline"]), st.from_regex(r"[0-9]\.[0-9a-z+]{1,9}", fullmatch=True), moments
+    NodeStatus,
+    st.sampled_from(["online", "offline"]),
+    st.from_regex(r"[0-9]\.[0-9a-z+]{1,9}", fullmatch=True),
+    moments,
+    st.none() | st.uuids(),
 )
 
 
@@ -118,6 +122,7 @@ def test_detail_is_made_fit_for_logs_and_databases() -> None:
         (lambda: NodeStatus("gone", "1", 0), "state"),  # type: ignore[arg-type]
         (lambda: NodeStatus("online", "my version", 0), "version"),
         (lambda: NodeStatus("online", "1", -1), "since"),
+        (lambda: NodeStatus("online", "1", 0, "x"), "run"),  # type: ignore[arg-type]
         (lambda: SensorHealth("Markt", "ok", 0, 0, 0, 0, 0, 0, None), "sensor"),
         (lambda: SensorHealth("markt", "ok", 0, 0, 0, 0, 0, 1.5, None), "waiting_slots"),  # type: ignore[arg-type]
         (lambda: SensorHealth("markt", "ok", 0, -1, 0, 0, 0, 0, None), "frames"),

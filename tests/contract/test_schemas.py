@@ -92,13 +92,14 @@ def test_a_schema_is_one_and_its_examples_fit_it_and_the_code(name: str) -> None
 
 @pytest.mark.parametrize("name", schemas.NAMES)
 def test_every_object_of_a_schema_is_closed(name: str) -> None:
-    """No object takes a field that is not named, and each named one is required."""
+    """No object takes a field that is not named, and each named one is required, but for one that came later."""
     objects = [part for part in parts(schemas.load(name)) if part.get("type") == "object" and "properties" in part]
 
     assert objects
     for part in objects:
         assert part["additionalProperties"] is False
-        assert part["required"] == list(part["properties"])
+        later = ["run"] if name == "node-status" else []
+        assert part["required"] + later == list(part["properties"])
 
 
 @given(slot_reports())

@@ -13,6 +13,13 @@ from typing import Final, Literal
 
 ClockName = Literal["system", "ntp"]
 
+EARLIEST_UTC_MS: Final = 1_704_067_200_000
+"""2024-01-01 in UTC unix milliseconds. A wall clock before it is wrong for certain, for nobody ran this then: a box
+without a battery begins in 1970, or at the day its system was built."""
+STEP_MS: Final = 1000
+"""A wall clock that moved by so much against the monotonic one was set anew, and not by the hand of a time daemon that
+corrects it bit by bit."""
+
 _TIME_ERROR: Final = 5
 """What adjtimex returns while the kernel's clock is not synchronised (<sys/timex.h>)."""
 _TIMEX_BYTES: Final = 512
@@ -42,16 +49,40 @@ class Moment:
 
 
 class Clock:
-    """The machine's clocks. `trusted` is asked until it has once said yes: a box that loses NTP later drifts slowly."""
+    """The machine's clocks.
 
-    def __init__(self, trusted: Callable[[], bool] = lambda: True) -> None:
+    `trusted` is asked until it has said yes: a box that loses NTP later drifts slowly. When the wall clock was set anew
+    it is asked again, for the kernel does not call a clock synchronised that somebody has just set by hand. A time
+    before `EARLIEST_UTC_MS` is never believed, whoever vouches for it.
+    """
+
+    def __init__(
+        self,
+        trusted: Callable[[], bool] = lambda: True,
+        *,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`wall_ms` gives UTC unix milliseconds, right or wrong; `monotonic_s` seconds that never jump."""
         self._trusted = trusted
-        self._believed = False
+        self._wall_ms = wall_ms
+        self._monotonic_s = monotonic_s
+        self._believed_ms: int | None = None
+        """Wall clock minus monotonic clock when it was last believed; None while it is not."""
 
     def now(self) -> Moment:
         """This instant."""
-        self._believed = self._believed or self._trusted()
-        return Moment(time.time_ns() // 1_000_000 if self._believed else None, time.monotonic())
+        utc_ms, monotonic_s = self._wall_ms(), self._monotonic_s()
+        if utc_ms < EARLIEST_UTC_MS:
+            self._believed_ms = None
+            return Moment(None, monotonic_s)
+        ahead_ms, believed_ms = utc_ms - round(monotonic_s * 1000), self._believed_ms
+        # Threads ask too. Where one is held up between two readings that looks like a step, and costs a question.
+        if (believed_ms is not None and abs(ahead_ms - believed_ms) < STEP_MS) or self._trusted():
+            self._believed_ms = ahead_ms
+            return Moment(utc_ms, monotonic_s)
+        self._believed_ms = None
+        return Moment(None, monotonic_s)
 
 
 def clock_named(name: ClockName) -> Clock:

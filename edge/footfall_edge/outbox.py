@@ -10,8 +10,8 @@ What waits goes through three states, and a kill between any two of them loses n
 - **committed**: a notice of ingest covers it. It is kept for some days, for a database that is restored from a backup.
 
 A slot's row outlives its report for two days, as the record of how many of its seconds have been reported: no two
-reports together claim more than a slot has. It is also where a clock that was set back would stamp a slot twice
-(`Outbox.book`).
+reports together claim more than a slot has. By it no slot is stamped twice either: what is counted while a clock that
+was set back repeats itself becomes a span (`Outbox.book`).
 
 The tables are in `schema`. `mending` replaces a damaged file, `holding` sets apart what a copy of the file may report
 too; both are done when the file is opened.
@@ -25,7 +25,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -37,16 +37,32 @@ from uuid import UUID
 from footfall_contract.errors import ContractError
 from footfall_contract.notice import CommitNotice, StreamState
 from footfall_contract.report import encode_cbor
+from footfall_contract.words import MAX_SPAN_S
 from footfall_edge import holding, mending, metrics
 from footfall_edge.counts import Cursor, Passages
 from footfall_edge.schema import add_functions, report_crc, upgrade
-from footfall_edge.slots import MAX_PACKED_SLOTS, Piece, Waiting, closed, observed_seconds, pack, report_of
+from footfall_edge.slots import (
+    MAX_PACKED_SLOTS,
+    Piece,
+    Stamped,
+    Waiting,
+    closed,
+    fresh_ms,
+    is_slot,
+    observed_seconds,
+    pack,
+    report_of,
+    run_end,
+    span_over,
+)
 from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
 
 SLOT_KEPT_S: Final = 2 * 86400
 """Seconds for which the row of a reported slot is kept."""
+_LOOK_S: Final = 3600
+"""Seconds of stamped slots that are looked at in one go."""
 
 
 class OutboxError(Exception):
@@ -230,15 +246,22 @@ class Outbox:
     def book(self, entries: Iterable[Entry]) -> None:
         """Store counts and cursors, all or nothing. When this returns they are on disk, and the devices may forget.
 
-        A second count for a slot adds to it, whether or not the slot was reported before. The place to notice that a
-        clock was set back is here: such a slot has been measured in full already.
+        A second count for a slot adds to it, whether or not the slot was reported before, as long as the slot has time
+        left. What has none repeats time, by a clock that was set back: it goes into a span with nothing measured.
         """
+        repeated: Counter[str] = Counter()
         with self._transaction():
             for entry in entries:
                 for piece in entry.pieces:
-                    self._add(entry.sensor, piece)
+                    once = self._once(entry.sensor, piece)
+                    if once is not None:
+                        self._add(entry.sensor, once)
+                        if (once.start, once.length) != (piece.start, piece.length):
+                            repeated[entry.sensor] += sum(number for _, _, number in piece.passages)
                 if entry.cursor is not None:
                     self._advance(entry.sensor, entry.cursor)
+        for sensor, passages in repeated.items():
+            metrics.REPEATED_PASSAGES.labels(sensor).inc(passages)
 
     def note_silence(self, silent: Iterable[tuple[str, int, int]]) -> Mapping[str, int]:
         """Let slots (sensor, start, length) be reported as not observed, unless something is known of them.
@@ -253,6 +276,81 @@ class Outbox:
                     slot,
                 ).rowcount
         return noted
+
+    def _once(self, sensor: str, piece: Piece) -> Piece | None:
+        """`piece` with what it measures for the first time; or as a part of the span over the time that is repeated.
+
+        None if it repeats time and counted nobody.
+        """
+        if not piece.measured_ms:
+            return piece
+        (forgotten,) = self._database.execute(
+            "SELECT coalesce(max(start), 0) FROM slot WHERE sensor = ? AND length = 0", (sensor,)
+        ).fetchone()
+        if piece.end > forgotten:
+            fresh = fresh_ms(piece, self._overlapping(sensor, piece.start, piece.end))
+            if fresh is not None:
+                return replace(piece, measured_ms=fresh)
+        if not piece.passages:
+            return None
+        start, length = self._repetition(sensor, piece) or self._begin_repetition(sensor, piece, forgotten)
+        return Piece(start, length, 0, piece.passages)
+
+    def _repetition(self, sensor: str, piece: Piece) -> tuple[int, int] | None:
+        """Start and length of an unnumbered span around `piece` with nothing measured, if there is one."""
+        # Slots, of which many may wait, are as long as the piece or a minute: the index leads past them.
+        for low, high in ((piece.length, 60), (max(piece.length, 60), MAX_SPAN_S + 1)):
+            rows = self._database.execute(
+                "SELECT start, length FROM slot WHERE sensor = ? AND waiting = 1 AND length > ? AND length < ?"
+                " AND start <= ? AND start + length >= ? AND measured_ms = 0 ORDER BY length, start",
+                (sensor, low, high, piece.start, piece.end),
+            )
+            for start, length in rows:
+                if not is_slot(start, length):
+                    return start, length
+        return None
+
+    def _begin_repetition(self, sensor: str, piece: Piece, forgotten: int) -> tuple[int, int]:
+        """Start and length of the span over the stamped time from `piece` on."""
+        until = max(piece.end, forgotten)
+        while until < piece.start + MAX_SPAN_S:
+            end = run_end(until, self._stamped(sensor, until, until + _LOOK_S))
+            if end == until:
+                break
+            until = end
+        span = span_over(piece.start, min(until, piece.start + MAX_SPAN_S))
+        log.warning(
+            "the clock shows a time again: what is counted meanwhile becomes a span",
+            extra=facts(sensor=sensor, start=span[0], seconds=span[1]),
+        )
+        return span
+
+    def _overlapping(self, sensor: str, start: int, end: int) -> list[Stamped]:
+        """All that is stamped within [start, end), and what overlaps with that, and so on, up to some hours around."""
+        low, high = start, end
+        while True:
+            found = self._stamped(sensor, low, high)
+            hull = min([low, *(row.start for row in found)]), max([high, *(row.end for row in found)])
+            if hull == (low, high) or high - low > end - start + 2 * _LOOK_S:
+                return found
+            low, high = hull
+
+    def _stamped(self, sensor: str, start: int, end: int) -> list[Stamped]:
+        """The slots and spans with measured time that overlap with [start, end), UTC unix seconds."""
+        # Length by length, of which there are few, so that the primary key leads to the rows.
+        rows = self._database.execute(
+            "WITH RECURSIVE kinds (length) AS ("
+            " SELECT min(length) FROM slot WHERE sensor = :sensor AND length > 0"
+            " UNION ALL"
+            " SELECT (SELECT min(length) FROM slot WHERE sensor = :sensor AND length > kinds.length)"
+            " FROM kinds WHERE kinds.length IS NOT NULL)"
+            " SELECT slot.start, slot.length, slot.measured_ms FROM kinds JOIN slot"
+            " ON slot.sensor = :sensor AND slot.length = kinds.length"
+            " AND slot.start > :start - kinds.length AND slot.start < :end"
+            " WHERE slot.measured_ms > 0",
+            {"sensor": sensor, "start": start, "end": end},
+        )
+        return [Stamped(*row) for row in rows]
 
     def _add(self, sensor: str, piece: Piece) -> None:
         self._database.execute(
@@ -288,7 +386,7 @@ class Outbox:
         if most <= 0:
             return []
         with self._transaction():
-            waiting = self._waiting(sensor, limit=most * MAX_PACKED_SLOTS)
+            waiting = self._waiting(sensor, closed_until, limit=most * MAX_PACKED_SLOTS)
             ready = [slot for slot in waiting if closed(slot, closed_until, every_s)]
             if not ready:
                 return []
@@ -335,12 +433,12 @@ class Outbox:
                 )
                 self._database.execute("DELETE FROM report WHERE id = ?", (report_id,))
 
-    def _waiting(self, sensor: str, limit: int) -> list[Waiting]:
+    def _waiting(self, sensor: str, before: int, limit: int) -> list[Waiting]:
         rows = self._database.execute(
             "SELECT start, length, measured_ms, reported_s, direction, class, count"
-            " FROM (SELECT * FROM slot WHERE sensor = ? AND waiting = 1 ORDER BY length, start LIMIT ?)"
+            " FROM (SELECT * FROM slot WHERE sensor = ? AND waiting = 1 AND start < ? ORDER BY length, start LIMIT ?)"
             " LEFT JOIN slot_cell USING (sensor, length, start) ORDER BY length, start, direction, class",
-            (sensor, limit),
+            (sensor, before, limit),
         )
         return [_slot(list(group)) for _, group in groupby(rows, key=itemgetter(1, 0))]
 
@@ -438,7 +536,7 @@ class Outbox:
             forgotten = self._database.execute(
                 "DELETE FROM report WHERE committed_s < ?", (now_s - keep_committed_days * 86400,)
             ).rowcount
-            self._database.execute("DELETE FROM slot WHERE waiting = 0 AND start + length < ?", (now_s - SLOT_KEPT_S,))
+            self._forget_slots(now_s - SLOT_KEPT_S)
             # A stream in use keeps its next number even when none of its reports is left: a number is never given
             # twice.
             used = [str(stream) for stream in self._streams]
@@ -458,6 +556,28 @@ class Outbox:
             if not oldest:
                 break
         return forgotten
+
+    def _forget_slots(self, before_s: int) -> None:
+        """Forget reported slots that ended before, and remember how far: a clock may be set back to there."""
+        forgotten: dict[str, int] = {}
+        rows = self._database.execute(
+            "DELETE FROM slot WHERE waiting = 0 AND length > 0 AND start + length < ?"
+            " RETURNING sensor, start + length, measured_ms",
+            (before_s,),
+        )
+        for sensor, end, measured_ms in rows:
+            if measured_ms:
+                forgotten[sensor] = max(forgotten.get(sensor, 0), end)
+        for sensor, end in forgotten.items():
+            self._database.execute(
+                "INSERT OR IGNORE INTO slot (sensor, start, length, measured_ms, waiting) VALUES (?, ?, 0, 0, 0)",
+                (sensor, end),
+            )
+            self._database.execute(
+                "DELETE FROM slot WHERE sensor = ? AND length = 0"
+                " AND start < (SELECT max(start) FROM slot WHERE sensor = ? AND length = 0)",
+                (sensor, sensor),
+            )
 
     def bytes_used(self) -> int:
         """Bytes of the file that hold something."""

@@ -11,7 +11,8 @@ intervals in that order:
   nobody knows the hour;
 - any other: something between is missing. The device hears again what is stored, and sends the rest.
 
-The first interval ever seen of a device gives the totals to compare with later ones. Nothing here reads a port or a
+The first interval ever seen of a device gives the totals to compare with later ones, also while the clock is not
+trusted and nothing can be booked: what then falls out of the ring is not forgotten. Nothing here reads a port or a
 clock.
 
 docs/reference-counter-protocol.md describes every byte.
@@ -247,6 +248,10 @@ class Peer:
         """The boot of its latest greeting, which is the one under way."""
         return max(self.boots, default=None)
 
+    def uptime_zero_ms(self, boot: int, at: Moment) -> int | None:
+        """When `boot` began, in UTC unix milliseconds as seen from `at`; None if it did not greet."""
+        return at.utc_ms_of(self.boots[boot]) if boot in self.boots else None
+
     def greeted(self, hello: HelloMessage, at: Moment) -> "Peer":
         """The peer after a greeting that came at `at`."""
         boots = {boot: zero for boot, zero in self.boots.items() if boot < hello.boot}
@@ -327,20 +332,26 @@ class ReferenceSession:
                 # Its boot ids may have begun again, and then this acknowledgement would erase what was never booked.
                 return replace(self._ask(at), outcome=Outcome.UNTIMED)
             outcome = Outcome.DUPLICATE if verdict is Verdict.DUPLICATE else Outcome.OUT_OF_ORDER
-            return Step(self, outcome, acknowledge=encode_ack(count.device, last.position))
+            # Before the first number there is nothing to acknowledge.
+            return Step(self, outcome, acknowledge=b"" if last.seq < 0 else encode_ack(count.device, last.position))
         if verdict is Verdict.OUT_OF_ORDER:
             return Step(self, Outcome.OUT_OF_ORDER)
         when = self._when(count, peer, at)
-        if when is None:
-            return replace(self._ask(at), outcome=Outcome.UNTIMED)
-        return self._book(count, peer, when, lost_before=verdict is Verdict.OLDEST)
+        if when is not None:
+            return self._book(count, peer, when, at, lost_before=verdict is Verdict.OLDEST)
+        step = replace(self._ask(at), outcome=Outcome.UNTIMED)
+        if last is not None or at.utc_ms is not None:
+            return step
+        first = _before(count)
+        peers = self._with_peer(count.device, replace(peer, cursor=first)).peers
+        return replace(step, session=replace(step.session, peers=peers), booking=Booking((), first))
 
-    def _book(self, count: CountMessage, peer: Peer, when: "_When", *, lost_before: bool) -> Step[Self]:
+    def _book(self, count: CountMessage, peer: Peer, when: "_When", at: Moment, *, lost_before: bool) -> Step[Self]:
         last = peer.cursor
         lost, backwards = surplus(last, count) if last is not None and lost_before else ((), False)
         counts = [Count(when.start_ms, when.end_ms, when.measured_ms, count.counts)]
         if last is not None and lost:
-            counts.insert(0, _recovered(last, when, lost))
+            counts.insert(0, _recovered(last, count, when, peer.uptime_zero_ms(last.boot, at), lost))
         # An interval that could not be placed leaves the booked time where it is, so that the next one may be placed
         # after it.
         end_ms = when.end_ms if when.known else (last.end_ms if last is not None else when.start_ms)
@@ -369,7 +380,8 @@ class ReferenceSession:
             return None
         # An earlier boot whose clock nobody read: it was over when the next one began, and that is all that is known.
         end_ms = at.utc_ms - _milliseconds(at.monotonic_s - peer.boots[later])
-        since_ms = peer.cursor.end_ms if peer.cursor is not None else end_ms - count.uptime_ms - count.length_ms
+        placed = peer.cursor is not None and peer.cursor.end_ms > 0
+        since_ms = peer.cursor.end_ms if peer.cursor and placed else end_ms - count.uptime_ms - count.length_ms
         return _When(min(since_ms, end_ms - count.length_ms), end_ms, known=False)
 
     def _ask(self, now: Moment) -> Step[Self]:
@@ -398,12 +410,30 @@ class _When:
         return self.end_ms - self.start_ms if self.known else 0
 
 
-def _recovered(last: Cursor, when: _When, lost: Passages) -> Count:
-    """What fell out of the ring between `last` and the interval at `when`: a sum over that time, none measured."""
+def _before(count: CountMessage) -> Cursor:
+    """Where a device was before `count`, the first interval ever seen of it. Nothing of it has been placed in time."""
+    own = {(direction, class_): number for direction, class_, number in count.counts}
+    totals = {
+        (direction, class_): (total - own.get((direction, class_), 0)) % _WRAP
+        for direction, class_, total in count.totals
+    }
+    return Cursor(count.device, count.boot, count.seq - 1, 0, MappingProxyType(totals))
+
+
+def _recovered(last: Cursor, count: CountMessage, when: _When, boot_ms: int | None, lost: Passages) -> Count:
+    """What fell out of the ring between `last` and `count`, which was at `when`: a sum over that time, none measured.
+
+    `boot_ms`: when the boot of `last` began, if that is known.
+    """
     if not when.known:
         return Count(when.start_ms, when.end_ms, 0, lost)
-    # A second at least, even if a clock was set back in between.
-    return Count(min(last.end_ms, when.start_ms - 1000), when.start_ms, 0, lost)
+    since_ms = last.end_ms
+    if since_ms == 0:
+        # Nothing was ever placed. At the earliest the time begins with that boot.
+        since_ms = when.start_ms if boot_ms is None else boot_ms
+    # The device has been counting at least so long, even if a clock was set back in between.
+    missing = count.seq - last.seq - 1 if count.boot == last.boot else count.seq
+    return Count(min(since_ms, when.start_ms - max(1000, missing * count.length_ms)), when.start_ms, 0, lost)
 
 
 def _milliseconds(seconds: float) -> int:

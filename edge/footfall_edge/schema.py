@@ -123,6 +123,7 @@ DROP TABLE old_cursor;
 
 -- Slots and spans. measured_ms: all that was ever booked; reported_s: what numbered reports claimed of it; passages,
 -- cells: sums of the counts and of the checksums of its cells, by which a mended outbox knows whether it has them all.
+-- A row of length 0 marks how far the stamped slots of a sensor are forgotten.
 CREATE TABLE slot (
     sensor TEXT NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL,
     measured_ms INTEGER NOT NULL, reported_s INTEGER NOT NULL DEFAULT 0, waiting INTEGER NOT NULL,

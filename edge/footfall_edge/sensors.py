@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 GRACE_S: Final = 3
 """Seconds after a slot's end in which its counts usually come."""
 
+AHEAD_S: Final = 1
+"""Seconds by which a device's clock may be ahead of ours: by more it is set right at once."""
+
 Message = tuple[str, bytes]
 """Bytes for the device on the line of a sensor."""
 
@@ -100,7 +103,8 @@ class Sensors:
         """Have slots reported as not observed for which nothing came in time, from when this process began."""
         if now.utc_s is None:
             return
-        if self._silent_from is None:
+        if self._silent_from is None or self._silent_from > now.utc_s + self._slot_s:
+            # The beginning; or a clock that was ahead was set back. What it shows again has been noted, and stays so.
             self._silent_from = now.utc_s // self._slot_s * self._slot_s
         slots = silent_slots(self._silent_from, now.utc_s, self._slot_s, GRACE_S)
         if slots:
@@ -109,16 +113,16 @@ class Sensors:
             )
             for sensor, number in noted.items():
                 metrics.SILENT_SLOTS.labels(sensor).inc(number)
-            # Never back: what a clock that was set back shows a second time has been reported.
             self._silent_from = slots.stop
 
     def closed_until(self, sensor: str, now: Moment) -> int | None:
         """UTC unix seconds before which nothing more is expected of `sensor`; None while the clock is not trusted."""
         if now.utc_s is None:
             return None
-        # A device that stamps the future must not close slots that have not begun.
-        heard = min(self._booked_until.get(sensor, 0), now.utc_s + self._slot_s)
-        return max(now.utc_s - GRACE_S, heard)
+        # A device may be a little ahead. If it is far ahead its clock is wrong, or ours was set back: then what it has
+        # stamped waits until that time is over, for it may have to be told from what comes then.
+        heard = self._booked_until.get(sensor, 0)
+        return max(now.utc_s - GRACE_S, heard if heard <= now.utc_s + AHEAD_S else 0)
 
     def health(
         self, now: Moment, waiting_slots: Mapping[str, int], held_slots: Mapping[str, int]

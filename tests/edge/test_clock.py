@@ -2,10 +2,11 @@
 
 import ctypes
 import time
+from datetime import UTC, datetime
 
 import pytest
 
-from footfall_edge.clock import Clock, ClockError, Moment, clock_named, kernel_is_synchronised
+from footfall_edge.clock import EARLIEST_UTC_MS, Clock, ClockError, Moment, clock_named, kernel_is_synchronised
 
 
 def test_the_system_clock_is_believed_at_once() -> None:
@@ -25,6 +26,57 @@ def test_the_clock_is_asked_until_it_is_right_and_not_after() -> None:
 
     assert [patient.now().utc_ms is None for _ in range(5)] == [True, True, False, False, False]
     assert answers == [False]
+
+
+class Hands:
+    """Clocks that a test sets."""
+
+    def __init__(self) -> None:
+        self.wall_ms = 1_764_072_000_000
+        self.monotonic_s = 500.0
+        self.synchronised = True
+
+    def clock(self) -> Clock:
+        """A clock with these hands."""
+        return Clock(lambda: self.synchronised, wall_ms=lambda: self.wall_ms, monotonic_s=lambda: self.monotonic_s)
+
+    def go_on(self, seconds: float, set_ms: int = 0) -> None:
+        """Time passes, and the wall clock is set by `set_ms` besides."""
+        self.wall_ms += round(seconds * 1000) + set_ms
+        self.monotonic_s += seconds
+
+
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_a_time_before_2024_is_never_believed(synchronised: bool) -> None:
+    """Whatever the kernel says: nobody ran this then. From the first moment of 2024 on the kernel decides."""
+    hands = Hands()
+    hands.synchronised = synchronised
+    clock = hands.clock()
+    hands.wall_ms = EARLIEST_UTC_MS - 1
+
+    assert clock.now() == Moment(None, 500.0)
+    hands.go_on(0.001)
+    assert (clock.now().utc_ms == EARLIEST_UTC_MS) is synchronised
+    assert datetime(2024, 1, 1, tzinfo=UTC).timestamp() * 1000 == EARLIEST_UTC_MS
+
+
+def test_a_clock_that_was_set_anew_is_asked_about_again() -> None:
+    """A step of a second or more needs the kernel's word anew; to be moved bit by bit, without one, does not."""
+    hands = Hands()
+    clock = hands.clock()
+    clock.now()
+    hands.synchronised = False
+    for _ in range(20):
+        hands.go_on(1, set_ms=900)
+        assert clock.now().utc_ms is not None
+    for step_ms in (1000, -7_200_000):
+        hands.go_on(1, set_ms=step_ms)
+        assert clock.now().utc_ms is None
+        hands.go_on(1)
+        assert clock.now().utc_ms is None
+        hands.synchronised = True
+        assert clock.now().utc_ms == hands.wall_ms
+        hands.synchronised = False
 
 
 def test_the_kernel_is_asked() -> None:

@@ -102,7 +102,7 @@ def test_what_comes_after_the_report_goes_into_another(outbox: Outbox) -> None:
     stream = uuid4()
     book(outbox, slot(0, 2, measured_ms=4_300))
     (first,) = number(outbox, stream)
-    book(outbox, slot(0, 3, measured_ms=9_000))
+    book(outbox, slot(0, 3, measured_ms=6_600))
     (second,) = number(outbox, stream)
 
     assert (first.seq, first.observed, first.count) == (0, (4,), (2,))
@@ -152,7 +152,7 @@ def test_numbering_stops_at_the_room_there_is(outbox: Outbox) -> None:
     book(outbox, *(slot(2 * n) for n in range(10)))
 
     assert [report.start for report in number(outbox, stream, most=3)] == [NOON, NOON + 20, NOON + 40]
-    book(outbox, slot(6, 5))
+    book(outbox, slot(6, 5, measured_ms=0))
     assert number(outbox, stream, most=1)[0].count == (6,)
     assert number(outbox, stream, most=0) == []
 
@@ -261,17 +261,70 @@ def test_when_space_is_short_committed_reports_go_first(outbox: Outbox) -> None:
 
 
 def test_the_record_of_a_slot_outlives_its_report_by_two_days(outbox: Outbox) -> None:
-    """Until then a late fragment claims only the seconds that are left."""
+    """Until then a late fragment claims only the seconds that are left.
+
+    After that it is only known that the slot was stamped: what comes for it is a span with nothing measured.
+    """
     stream = uuid4()
     claimed = []
-    for age in (SLOT_KEPT_S, SLOT_KEPT_S + 1):
-        book(outbox, slot(0, measured_ms=8_000))
+    for age, fragment_ms in ((SLOT_KEPT_S, 8_000), (SLOT_KEPT_S + 1, 2_000)):
+        book(outbox, slot(0, measured_ms=fragment_ms))
         claimed += number(outbox, stream)
         outbox.prune(NOON + 10 + age, keep_committed_days=14, max_bytes=10**9)
     book(outbox, slot(0, measured_ms=8_000))
     claimed += number(outbox, stream)
 
-    assert [report.observed for report in claimed] == [(8,), (2,), (8,)]
+    assert [(report.slot, report.observed, report.total) for report in claimed] == [
+        (10, (8,), 1),
+        (10, (2,), 1),
+        (11, (0,), 1),
+    ]
+    book(outbox, slot(1))
+    assert number(outbox, stream)[0].observed == (10,), "after the last forgotten slot all is as ever"
+
+
+def test_a_time_that_is_repeated_becomes_one_span(outbox: Outbox) -> None:
+    """Ten slots are stamped, and the clock shows eight of them again: one report, when that time is over."""
+    stream = uuid4()
+    book(outbox, *(slot(n) for n in range(10)))
+    number(outbox, stream)
+
+    for n in range(2, 10):
+        book(outbox, slot(n, 2))
+        assert number(outbox, stream, until=NOON + 10 * n + 7) == []
+    (report,) = number(outbox, stream, until=NOON + 100)
+    book(outbox, slot(10))
+
+    assert (report.start, report.end, report.observed, report.count) == (NOON + 20, NOON + 100, (0,), (16,))
+    assert number(outbox, stream)[0].start == NOON + 100
+
+
+def test_a_repetition_of_which_nobody_passed_says_nothing(outbox: Outbox) -> None:
+    """An empty interval in repeated time has nothing to report."""
+    book(outbox, slot(0))
+    number(outbox, uuid4())
+    book(outbox, slot(0, 0))
+
+    assert number(outbox, uuid4()) == []
+
+
+def test_a_repetition_within_a_coarser_row(outbox: Outbox) -> None:
+    """A minute that is measured in full has no room for one of its slots, whatever the rows are called."""
+    book(outbox, Piece(NOON, 60, 60_000, ((0, 0, 9),)), Piece(NOON + 60, 900, 900_000, ((0, 0, 9),)))
+    number(outbox, uuid4())
+    book(outbox, slot(3), slot(7))
+
+    (report,) = number(outbox, uuid4())
+    assert (report.start, report.end, report.observed, report.total) == (NOON + 30, NOON + 960, (0,), 2)
+
+
+def test_slots_of_the_future_do_not_hold_up_the_present(outbox: Outbox) -> None:
+    """However many slots a wrong clock has stamped far ahead, those that are over are numbered."""
+    book(outbox, *(slot(100_000 + n) for n in range(2 * 360)), slot(0), Piece(NOON - 7, 900, 0, ((0, 0, 1),)))
+
+    reports = number(outbox, uuid4(), until=NOON + 1000, most=2)
+
+    assert [report.start for report in reports] == [NOON, NOON - 7]
 
 
 def test_only_one_process_has_an_outbox(path: Path, outbox: Outbox) -> None:
@@ -396,7 +449,10 @@ fragments = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(fragments)
 def test_counts_add_up_and_seconds_stay_within_the_slot(moves: list[tuple[int, int, int, bool]]) -> None:
-    """However fragments and reports alternate: all counts are reported once, and no slot claims more than its 10 s."""
+    """However fragments and reports alternate: all counts are reported once, and no slot claims more than its 10 s.
+
+    What comes for a slot that has no time left is in spans with nothing measured.
+    """
     database = sqlite3.connect(":memory:", isolation_level=None)
     outbox = Outbox(database, None)
     from footfall_edge.outbox import _prepare
@@ -413,10 +469,15 @@ def test_counts_add_up_and_seconds_stay_within_the_slot(moves: list[tuple[int, i
 
     observed: Counter[int] = Counter()
     for report in reports:
-        observed.update({report.start + 10 * n: seconds for n, seconds in enumerate(report.observed)})
+        if report.is_span:
+            assert report.observed == (0,)
+        else:
+            observed.update({report.start + 10 * n: seconds for n, seconds in enumerate(report.observed)})
     measured: Counter[int] = Counter()
     for at, measured_ms, _, _ in moves:
-        measured[NOON + 10 * at] += measured_ms
+        start = NOON + 10 * at
+        if measured[start] + measured_ms <= 11_000:
+            measured[start] += measured_ms
     assert sum(report.total for report in reports) == sum(count for _, _, count, _ in moves)
     assert {start: observed[start] for start in measured} == {
         start: min((ms + 50) // 1000, 10) for start, ms in measured.items()

@@ -185,7 +185,50 @@ def test_no_time_is_told_and_nothing_booked_before_the_clock_is_trusted() -> Non
     step = hear(greeted, device.frames()[0], later(1, clock=False))
 
     assert greeted.tick(later(1, clock=False)).reply == b""
-    assert (step.outcome, step.booking, step.acknowledge) == (Outcome.UNTIMED, None, b"")
+    assert (step.outcome, step.acknowledge) == (Outcome.UNTIMED, b"")
+    assert step.booking is not None
+    assert step.booking.counts == ()
+
+
+def test_what_leaves_the_ring_before_the_clock_is_trusted_is_not_forgotten() -> None:
+    """The totals before the first interval ever seen are kept at once, in a cursor, also for an edge that starts anew.
+
+    So what the ring loses until the clock is set is a sum, over the time since the device began.
+    """
+    device = Device(ring_size=2)
+    device.totals[0, 0] = 50  # before the edge knew it
+    device.close({(0, 0): 2})
+    greeted = hear(session(), device.hello(), later(0, clock=False)).session
+    first = hear(greeted, device.frames()[0], later(0, clock=False)).booking
+    assert first is not None
+    assert first.cursor == Cursor(7, 1, -1, 0, {(0, 0): 50})
+    for _ in range(5):
+        device.close({(0, 0): 3})
+    restarted = hear(session(first.cursor), device.hello(), later(60)).session
+
+    assert hear(restarted, device.frames()[1], later(60)).acknowledge == b"", "nothing is booked yet"
+    step = hear(restarted, device.frames()[0], later(60))
+
+    assert step.booking is not None
+    lost, own = step.booking.counts
+    assert (lost.passages, own.passages) == (((0, 0, 2 + 3 * 3),), ((0, 0, 3),))
+    assert (lost.start_ms, lost.end_ms, lost.measured_ms) == (NOON_MS, NOON_MS + 40_000, 0)
+
+
+def test_a_recovered_sum_covers_the_lost_intervals_though_a_clock_was_set_back() -> None:
+    """The interval after the gap is stamped before the one booked last: the sum still has the time that was counted."""
+    device = Device(ring_size=1)
+    device.close({(0, 0): 1}, utc_ms=NOON_MS)
+    before = hear(session(), device.frames()[0]).session
+    for _ in range(31):
+        device.close({(0, 0): 9})
+    device.close({(0, 0): 1}, utc_ms=NOON_MS - 3_600_000)
+
+    step = hear(before, device.frames()[0])
+
+    assert step.booking is not None
+    lost = step.booking.counts[0]
+    assert (lost.start_ms, lost.end_ms) == (NOON_MS - 3_600_000 - 310_000, NOON_MS - 3_600_000)
 
 
 def test_an_interval_stamped_by_the_device_is_where_the_device_says() -> None:

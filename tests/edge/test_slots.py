@@ -11,17 +11,22 @@ from footfall_contract.report import decode, encode_cbor
 from footfall_contract.words import MAX_SPAN_S, SLOT_LENGTHS_S
 from footfall_edge.counts import Count
 from footfall_edge.slots import (
+    CORRECTION_MS,
     MAX_PACKED_SLOTS,
     MAX_SILENT_SLOTS,
     Piece,
+    Stamped,
     Waiting,
     closed,
+    fresh_ms,
     is_slot,
     observed_seconds,
     pack,
     place,
     report_of,
+    run_end,
     silent_slots,
+    span_over,
 )
 
 NOON = 1_764_072_000
@@ -106,6 +111,96 @@ def test_unknown_words_become_the_contracts_word_for_unknown() -> None:
     assert piece == Piece(NOON, 10, 10_000, ((2, 255, 3), (1, 4, 2)))
 
 
+@pytest.mark.parametrize(("start", "end"), [(0, 10), (3, 4), (9, 10), (0, 60), (7, 7)])
+def test_a_recovered_sum_is_never_a_slot(start: int, end: int) -> None:
+    """However short the time is in which nobody knows the hour, its sum is told as a span around it."""
+    piece = place(count(start, end, measured=False), 10)
+
+    assert not is_slot(piece.start, piece.length)
+    assert piece.start <= NOON + start
+    assert piece.end == NOON + end
+
+
+def test_a_span_is_widened_until_it_has_no_slots_shape() -> None:
+    """It begins a second earlier, or some; at the beginning of 1970, where there is none, it ends later."""
+    assert span_over(NOON, NOON + 10) == (NOON - 1, 11)
+    assert span_over(NOON + 1, NOON + 2) == (NOON - 1, 3), "two seconds from noon on are a slot again"
+    assert span_over(NOON, NOON + 11) == (NOON, 11)
+    assert span_over(0, 1)[0] == 0
+    assert not is_slot(*span_over(0, 1))
+
+
+def piece(start: int, length: int, measured_s: float) -> Piece:
+    """A piece at `start` seconds after noon."""
+    return Piece(NOON + start, length, round(measured_s * 1000), ())
+
+
+def stamped(*rows: tuple[int, int, float]) -> list[Stamped]:
+    """Start after noon, length and measured time, in seconds."""
+    return [Stamped(NOON + start, length, round(measured_s * 1000)) for start, length, measured_s in rows]
+
+
+@pytest.mark.parametrize(
+    ("new", "before", "expected_s"),
+    [
+        (piece(0, 10, 10), [], 10),
+        (piece(0, 10, 3), [(0, 10, 7)], 3),  # the rest of a slot
+        (piece(0, 10, 4), [(0, 10, 7)], 4),  # a second too much: corrections
+        (piece(0, 10, 4.1), [(0, 10, 7)], None),  # more than that: the clock shows a time again
+        (piece(0, 10, 10), [(0, 10, 10)], None),
+        (piece(0, 10, 10), [(0, 60, 60)], None),  # within a coarser row that is full
+        (piece(0, 10, 10), [(0, 60, 50)], 10),  # there is room in it
+        (piece(0, 10, 10), [(0, 60, 50), (10, 10, 10)], None),  # its room is in another slot, or nowhere
+        (piece(8, 4, 4), [(0, 10, 7)], 4),  # a span over the edge of a slot: 0 to 7, and 8 to 12
+        (piece(10, 10, 8), [(0, 10, 7), (8, 4, 4)], 8),
+        (piece(10, 10, 9), [(0, 10, 8), (8, 4, 4)], 8),  # cut to what there is
+        (piece(10, 10, 10), [(0, 10, 8), (8, 4, 4)], None),
+        (piece(-300, 900, 900), [(0, 10, 10)], None),  # around a slot that is stamped
+    ],
+)
+def test_what_is_measured_for_the_first_time(
+    new: Piece, before: list[tuple[int, int, float]], expected_s: float | None
+) -> None:
+    """There must be a way to lay all measured seconds out in time, each in its slot or span, and none of them twice."""
+    expected_ms = None if expected_s is None else round(expected_s * 1000)
+
+    assert fresh_ms(new, stamped(*before)) == expected_ms
+
+
+places = st.one_of(
+    st.integers(0, 5).map(lambda n: (10 * n, 10)), st.tuples(st.integers(0, 50), st.integers(1, 30)), st.just((0, 60))
+)
+
+
+@given(st.lists(st.tuples(places, st.integers(0, 60_000)), max_size=12))
+def test_no_second_is_stamped_twice(moves: list[tuple[tuple[int, int], int]]) -> None:
+    """Whatever is booked in whatever order: no stretch of time holds more measured seconds than it has."""
+    rows: dict[tuple[int, int], int] = {}
+    for (start, length), ms in moves:
+        fresh = fresh_ms(
+            piece(start, length, min(ms / 1000, length)), stamped(*((*p, m / 1000) for p, m in rows.items()))
+        )
+        if fresh is not None:
+            rows[start, length] = rows.get((start, length), 0) + fresh
+
+    for first in range(60):
+        for last in range(first + 1, 90):
+            seconds = sum(
+                observed_seconds(ms, length)
+                for (start, length), ms in rows.items()
+                if first <= start and start + length <= last
+            )
+            assert seconds <= last - first
+    assert all(ms <= length * 1000 + CORRECTION_MS for (_, length), ms in rows.items())
+
+
+def test_where_stamped_time_ends() -> None:
+    """Slots and spans that follow without a hole are one run; what overlaps does not break it, and a hole ends it."""
+    assert run_end(NOON, stamped((0, 10, 3), (10, 10, 10), (20, 60, 60), (25, 7, 7), (90, 10, 10))) == NOON + 80
+    assert run_end(NOON + 5, stamped((10, 10, 10))) == NOON + 5
+    assert run_end(NOON, []) == NOON
+
+
 @pytest.mark.parametrize(
     ("measured_ms", "expected"),
     [(0, 0), (949, 0), (950, 1), (9_949, 9), (9_950, 10), (10_000, 10), (10_400, 10), (999_999, 10)],
@@ -130,14 +225,15 @@ def test_a_clock_that_jumps_makes_no_flood() -> None:
 
 
 def test_when_a_slot_may_be_reported() -> None:
-    """Reported in steps of a minute, a slot waits for the end of its minute; a span waits for nothing."""
+    """Reported in steps of a minute, a slot waits for the end of its minute; a span for its own end alone."""
     slot = Waiting(NOON + 20, 10, 10, ())
 
     assert not closed(slot, NOON + 29, 10)
     assert closed(slot, NOON + 30, 10)
     assert not closed(slot, NOON + 59, 60)
     assert closed(slot, NOON + 60, 60)
-    assert closed(Waiting(NOON + 5, 10, 10, ()), 0, 10)
+    assert not closed(Waiting(NOON + 5, 10, 10, ()), NOON + 14, 10)
+    assert closed(Waiting(NOON + 5, 10, 10, ()), NOON + 15, 60)
 
 
 waitings = st.lists(

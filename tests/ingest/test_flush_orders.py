@@ -39,7 +39,7 @@ def write(connection: Connection, *reports: SlotReport | Message) -> Outcome:
     return write_batch(connection, messages, now=NOW)
 
 
-# A history of one sensor: each report has ten minutes to itself, so that none claims another's seconds.
+# A history of one sensor: no report claims another's seconds, but several may be within one minute.
 _CELL = st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 4, 255]), st.sampled_from([1, 2, 3, 90]))
 
 
@@ -48,11 +48,14 @@ def histories(draw: st.DrawFn, sensor: str) -> list[SlotReport]:
     """Reports of one sensor in one or two streams that a working node could have sent."""
     reports = []
     numbers: Counter[str] = Counter()
-    for place in range(draw(st.integers(1, 8))):
+    end = NOON
+    for _ in range(draw(st.integers(1, 8))):
         stream = draw(st.sampled_from(["first", "second"]))
         slot = draw(st.sampled_from([10, 30, 60, 7, 600]))
-        start = NOON + 600 * place + (draw(st.integers(0, 5)) * slot if slot < 60 else 0)
+        unit = slot if 60 % slot == 0 else 1
+        start = -(-(end + draw(st.sampled_from([0, 0, 10, 600]))) // unit) * unit
         slots = draw(st.integers(1, 4)) if 60 % slot == 0 else 1
+        end = start + slot * slots
         observed = draw(st.lists(st.integers(0, slot), min_size=slots, max_size=slots))
         cells = [
             (index, *cell)

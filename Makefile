@@ -1,11 +1,14 @@
 # Everything a developer does. `make` alone says what there is.
-PYTHON ?= python3
-VENV   ?= .venv
-BIN    := $(VENV)/bin
-ARGS   ?=
+PYTHON  ?= python3
+VENV    ?= .venv
+BIN     := $(VENV)/bin
+ARGS    ?=
+SOAK    ?= 300
+SEED    ?=
+WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check format bench lock wheel clean
+.PHONY: help demo test test-full soak check format bench lock wheel clean
 
 help: ## this text
 	@echo "footfall: counts of passages, from the sensor's serial line to open data"
@@ -25,6 +28,10 @@ test: ## run every test with small seeded counts (under 10 minutes)
 test-full: ## the same and the large counts (under an hour)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "full or not full" $(ARGS)
+
+soak: ## strike the running system with faults for SOAK=300 seconds (SEED=7 repeats a run, WORKERS=2)
+	@$(PYTHON) tools/setup.py test --venv $(VENV)
+	@PYTHONPATH=tests $(BIN)/python -m footfall_soak --seconds $(SOAK) --workers $(WORKERS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: ## lint, types, import contracts
 	@$(PYTHON) tools/setup.py check --venv $(VENV)

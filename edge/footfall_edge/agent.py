@@ -60,7 +60,7 @@ def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
         connection(settings, events, clock) as publisher,
     ):
         sensors = Sensors(settings.sensor, settings.report.slot_s, outbox, clock.now())
-        delivery = Delivery(settings.node, sensors.names, settings.report.every_s, outbox, publisher)
+        delivery = Delivery(settings.node, sensors.names, settings.report, outbox, publisher)
         upkeep = Upkeep(settings, outbox, publisher)
         with lines_of(settings.sensor, events, clock) as lines:
             while not stop.wait(0):

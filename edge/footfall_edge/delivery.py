@@ -15,6 +15,7 @@ from footfall_edge.events import Connected, Disconnected, Event, Named, Noticed,
 from footfall_edge.namesake import Namesakes
 from footfall_edge.outbox import Outbox, Report, surviving
 from footfall_edge.publisher import Publisher
+from footfall_edge.settings import ReportSettings
 from footfall_edge.window import WINDOW, Window
 from footfall_role.logs import facts
 
@@ -33,19 +34,25 @@ ClosedUntil = Callable[[str], int | None]
 class Delivery:
     """What is under way to ingest. Owned by the agent's loop."""
 
-    def __init__(self, node: str, sensors: Iterable[str], every_s: int, outbox: Outbox, publisher: Publisher) -> None:
+    def __init__(
+        self, node: str, sensors: Iterable[str], report: ReportSettings, outbox: Outbox, publisher: Publisher
+    ) -> None:
         self._node = node
-        self._every_s = every_s
+        self._every_s = report.every_s
+        self._resend_s = report.resend_s
         self._outbox = outbox
         self._publisher = publisher
         self._namesakes = Namesakes(publisher.run)
         # Sensors of an earlier edge.toml too: what they counted is still to be delivered.
-        self._windows = {sensor: Window() for sensor in sorted({*sensors, *outbox.sensors()})}
+        self._windows = {sensor: self._window() for sensor in sorted({*sensors, *outbox.sensors()})}
         self._streams: dict[str, UUID] = {}
         self._packed_s: dict[str, float] = {}
         self._messages: dict[int, Report] = {}
         self._connected_since_s: float | None = None
         self._trouble = ""
+
+    def _window(self) -> Window:
+        return Window(first_resend_s=self._resend_s)
 
     @property
     def connected(self) -> bool:
@@ -189,7 +196,7 @@ class Delivery:
                 extra=facts(epoch=notice.epoch, reports=settled.reopened),
             )
             for sensor in self._outbox.sensors() - self._windows.keys():
-                self._windows[sensor] = Window()
+                self._windows[sensor] = self._window()
         for window in self._windows.values():
             window.committed(settled.committed)
             window.noticed(now.monotonic_s)

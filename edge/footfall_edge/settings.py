@@ -10,6 +10,7 @@ from footfall_contract.errors import ContractError
 from footfall_contract.words import SLOT_LENGTHS_S, check_id
 from footfall_edge.clock import ClockName
 from footfall_edge.drivers import driver_names
+from footfall_edge.window import FIRST_RESEND_S, LONGEST_RESEND_S
 from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
 
 
@@ -49,6 +50,12 @@ class ReportSettings(Section):
 
     slot_s: Annotated[int, AfterValidator(_slot_length)] = Field(10, description="seconds; a divisor of 60")
     every_s: int = Field(10, ge=1, le=3600, description="seconds between reports; a multiple of slot_s")
+    resend_s: float = Field(
+        FIRST_RESEND_S,
+        ge=1,
+        le=LONGEST_RESEND_S,
+        description="seconds until the oldest report that is not known to be stored is sent again; then twice that",
+    )
 
     @model_validator(mode="after")
     def _whole_slots(self) -> Self:

@@ -1,9 +1,9 @@
 """Which report is sent when. Pure: told what happened and when, it answers which report is due.
 
 A window of 64 reports per sensor is under way at a time: sent, and not known to be committed. That is the
-back-pressure. Of these only the oldest is ever sent again, after 30 s without news of it, then after twice that, up
-to 15 min. When a notice has taken the oldest away, the next one has its turn, and if it was sent longer ago than that
-it goes at once: so after a broker lost everything the window is repaired at the speed of the round trip.
+back-pressure. Of these only the oldest is ever sent again, after 30 s (a setting) without news of it, then after twice
+that, up to 15 min. When a notice has taken the oldest away, the next one has its turn, and if it was sent longer ago
+than that it goes at once: so after a broker lost everything the window is repaired at the speed of the round trip.
 """
 
 import random
@@ -33,8 +33,14 @@ class _UnderWay:
 class Window:
     """The reports of one sensor that are under way. Times are monotonic seconds; report ids grow with age falling."""
 
-    def __init__(self, limit: int = WINDOW, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        limit: int = WINDOW,
+        jitter: Callable[[], float] = random.random,
+        first_resend_s: float = FIRST_RESEND_S,
+    ) -> None:
         """`jitter` returns 0 up to 1."""
+        self._first_resend_s = first_resend_s
         self._limit = limit
         self._jitter = jitter
         self._under_way: dict[int, _UnderWay] = {}
@@ -55,7 +61,7 @@ class Window:
         """A report was handed to the MQTT client, for the first time or again."""
         before = self._under_way.get(report_id)
         times = 0 if before is None else before.times + 1
-        wait = min(FIRST_RESEND_S * 2.0**times, LONGEST_RESEND_S) * (0.9 + 0.2 * self._jitter())
+        wait = min(self._first_resend_s * 2.0**times, LONGEST_RESEND_S) * (0.9 + 0.2 * self._jitter())
         self._under_way[report_id] = _UnderWay(now_s, now_s + wait, min(times, 16), with_client=True)
 
     def taken(self, report_id: int) -> None:
@@ -73,7 +79,7 @@ class Window:
         if self._noticed_s is None or now_s - self._noticed_s > INGEST_SILENT_S:
             for report in self._under_way.values():
                 report.times = 0
-                report.due_s = min(report.due_s, report.sent_s + FIRST_RESEND_S)
+                report.due_s = min(report.due_s, report.sent_s + self._first_resend_s)
         self._noticed_s = now_s
 
     def due(self, now_s: float) -> int | None:

@@ -2,7 +2,8 @@
 
 ``{"sensor": "markt-1", "fault": "reboot"}`` happens to one sensor, without ``sensor`` to all of them. The faults are
 ``reboot``; ``silence``, ``stuck`` (``"mode": "nothing"`` or ``"repeat"``) and ``unplug``, each for ``"seconds"`` or
-until ``"clear"``; ``replug``; ``noise`` (``"value"`` bytes per second), ``flip`` and ``loss`` (``"value"`` 0 to 1).
+until ``"clear"``; ``replug``; ``pause`` (the next frame stops in its middle for ``"seconds"``); ``noise`` (``"value"``
+bytes per second), ``flip`` and ``loss`` (``"value"`` 0 to 1).
 The commands are ``status``, ``stop_pedestrians``, ``start_pedestrians``, ``passage`` (``direction``, ``class``,
 ``count``) and ``stop``. The answer is ``{"ok": true, "sensors": [...]}``, how the sensors meant are after the order,
 or ``{"ok": false, "error": "..."}``.
@@ -32,7 +33,7 @@ class _Order(BaseModel):
 class FaultOrder(_Order):
     """Let something go wrong, or right again."""
 
-    fault: Literal["reboot", "silence", "stuck", "unplug", "replug", "noise", "flip", "loss", "clear"]
+    fault: Literal["reboot", "silence", "stuck", "unplug", "replug", "pause", "noise", "flip", "loss", "clear"]
     seconds: float | None = Field(None, gt=0)
     mode: Literal["nothing", "repeat"] = "nothing"
     value: float | None = Field(None, ge=0)
@@ -41,6 +42,8 @@ class FaultOrder(_Order):
     def _has_a_value(self) -> Self:
         if self.fault in {"noise", "flip", "loss"} and self.value is None:
             raise ValueError(f"{self.fault} needs a value")
+        if self.fault == "pause" and self.seconds is None:
+            raise ValueError("pause needs seconds")
         if self.fault in {"flip", "loss"} and (self.value or 0) > 1:
             raise ValueError(f"{self.fault} is a probability from 0 to 1")
         return self

@@ -9,6 +9,7 @@ buffer runs over: so bytes that were not read for a while are thrown away.
 import array
 import errno
 import fcntl
+import math
 import os
 import termios
 import tty
@@ -53,6 +54,9 @@ class PtyLine:
         self._master: int | None = None
         self._far = -1
         self._name = ""
+        # Seconds for which the next frame is to stop in its middle; when a frame that stopped goes on.
+        self._pause_s = 0.0
+        self._stopped_until = -math.inf
 
     @property
     def fd(self) -> int | None:
@@ -82,6 +86,7 @@ class PtyLine:
             self._master, self._far, name = again
         self._name = name
         self._queue.clear()
+        self.go_on()
         self._pumped_at = self._consumed_at = now
         self._credit = 0.0
         self._expected = 0
@@ -124,23 +129,43 @@ class PtyLine:
         """Forget what is queued: the device was reset in the middle of its sentence."""
         self._queue.clear()
 
+    def pause(self, seconds: float) -> None:
+        """Let the frame that is sent next stop in its middle for so long; what comes after it waits, too."""
+        self._pause_s = seconds
+
+    def go_on(self) -> None:
+        """End a pause, also one that has not begun."""
+        self._pause_s = 0.0
+        self._stopped_until = -math.inf
+
     def pump(self, now: float) -> None:
         """Let those bytes arrive for which there was time since the last call."""
         if self._master is None:
             return
         elapsed = now - self._pumped_at
         self._pumped_at = now
-        self._credit += elapsed * self._chars_per_s
+        if now >= self._stopped_until:
+            self._credit += elapsed * self._chars_per_s
         count = min(int(self._credit), len(self._queue))
+        middle = self._middle_of_frame() if self._pause_s else 0
+        if 0 < middle <= count:
+            count = middle
+            self._stopped_until, self._pause_s = now + self._pause_s, 0.0
         part = bytes(self._queue[:count])
         del self._queue[:count]
         # An idle line saves nothing up.
-        self._credit = self._credit - count if self._queue else 0.0
+        self._credit = self._credit - count if self._queue and now >= self._stopped_until else 0.0
         self._deliver(self._disturb(part, elapsed), now)
 
     def due(self, now: float) -> float:
         """When to pump again: soon while bytes wait, else never."""
-        return now + 0.005 if self._queue and self._master is not None else float("inf")
+        return max(now + 0.005, self._stopped_until) if self._queue and self._master is not None else math.inf
+
+    def _middle_of_frame(self) -> int:
+        """How many bytes of the queue reach into the middle of its first frame; 0 if it holds no frame."""
+        begin = len(self._queue) - len(self._queue.lstrip(b"\0"))
+        end = self._queue.find(0, begin)
+        return (begin + end) // 2 if end - begin >= 2 else 0
 
     def _deliver(self, data: bytes, now: float) -> None:
         assert self._master is not None

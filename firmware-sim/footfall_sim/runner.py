@@ -156,6 +156,8 @@ def _inflict(order: FaultOrder, sensor: SimulatedSensor, now: float) -> None:
             sensor.heal(now)
         case "replug":
             sensor.unplugged.clear()
+        case "pause":
+            sensor.pause_line(order.seconds or 0.0)
         case "noise":
             sensor.spoil(noise_per_s=order.value)
         case "flip":

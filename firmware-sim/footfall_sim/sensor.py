@@ -53,7 +53,7 @@ class SimulatedSensor:
 
     def __init__(self, settings: SensorSettings, common: SimSettings, clock: Clock) -> None:
         self.id = settings.id
-        self.walking = True
+        self.walking = common.pedestrians
         self._clock = clock
         self._settings = settings
         self._faults = settings.fault or common.fault
@@ -184,11 +184,16 @@ class SimulatedSensor:
             wire.flip = wire.flip if flip is None else flip
             wire.loss = wire.loss if loss is None else loss
 
+    def pause_line(self, seconds: float) -> None:
+        """Let the next frame stop in its middle for `seconds`, as behind an adapter that does something else."""
+        self.line.pause(seconds)
+
     def heal(self, now: float) -> None:
         """End every trouble that lasts, and make the wire clean."""
         for ailment in (self.silence, self.stuck, self.unplugged):
             ailment.clear()
         self.spoil(noise_per_s=0, flip=0, loss=0)
+        self.line.go_on()
         self.line.plug(now)
 
     def cross(self, direction: int, class_: int, count: int, now: float) -> None:

@@ -76,6 +76,7 @@ class SimSettings(RoleSettings):
     zone: str = Field("Europe/Berlin", description="time zone of the streets")
     speed: float = Field(1.0, gt=0, le=10_000, description="how many times as fast the people's day passes")
     at_least_per_min: float = Field(0.0, ge=0, le=100_000, description="least passages per minute at any time; 0: off")
+    pedestrians: bool = Field(True, description="false: nobody comes before the command start_pedestrians")
     holidays: bool = Field(True, description="public holidays of the whole of Germany are quieter")
     drain_s: float = Field(10.0, ge=0, le=3600, description="at the end, how long to wait for acknowledgements")
     control: Path | None = Field(None, description="socket for commands; none: control.sock in the state folder")

@@ -12,7 +12,7 @@ written until then: the difference was in the open interval when the power faile
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from footfall_sim.protocol import Interval
 
 Totals: TypeAlias = Mapping[tuple[int, int], int]
+"""Passages by direction and class."""
 
 
 class TruthLog:
@@ -116,6 +117,24 @@ class Truth:
         """`totals` without `never_reported`: what must come out at the other end, once the last interval is closed."""
         return _by_direction(passage for passage in self.passages if not passage.lost)
 
+    @property
+    def cells(self) -> dict[tuple[int, int], int]:
+        """`totals` by direction and class."""
+        return _by_cell(self.passages)
+
+    @property
+    def never_reported_cells(self) -> dict[tuple[int, int], int]:
+        """`never_reported` by direction and class."""
+        return _by_cell(passage for passage in self.passages if passage.lost)
+
+    @property
+    def reported_cells(self) -> dict[tuple[int, int], int]:
+        """`reported` by direction and class.
+
+        A device that has seen more pairs of these than it has room for reports the later ones as class unknown.
+        """
+        return _by_cell(passage for passage in self.passages if not passage.lost)
+
     def since(self, moment: datetime) -> "Truth":
         """The same for passages at `moment` (aware) or later."""
         begin = moment.timestamp()
@@ -130,23 +149,48 @@ class Truth:
 
 def read_truth(path: Path) -> Truth:
     """Read a sensor's log, also while it is being written. A log that does not exist yet is an empty one."""
-    reader = _Reader()
-    for line in _lines(path):
-        reader.take(line)
-    reader.truth.open = len(reader.open)
-    return reader.truth
+    follower = TruthFollower(path)
+    truth = follower.read()
+    truth.damaged_lines += follower.cut_short
+    return truth
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            yield from file
-    except FileNotFoundError:
-        return
+class TruthFollower:
+    """Reads a log that grows, each time only what is new in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reader = _Reader()
+        self._begun = b""
+        self._at = 0
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the log ended in the middle of a line."""
+        return bool(self._begun.strip())
+
+    def read(self) -> Truth:
+        """What the log says by now. The same object each time; a line that is not at its end yet is left for later."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                new = file.read()
+        except FileNotFoundError:
+            new = b""
+        self._at += len(new)
+        *lines, self._begun = (self._begun + new).split(b"\n")
+        for line in lines:
+            self._reader.take(line)
+        self._reader.truth.open = len(self._reader.open)
+        return self._reader.truth
 
 
 def _by_direction(passages: Iterable[Passage]) -> dict[int, int]:
     return dict(sorted(Counter(passage.direction for passage in passages).items()))
+
+
+def _by_cell(passages: Iterable[Passage]) -> dict[tuple[int, int], int]:
+    return dict(sorted(Counter((passage.direction, passage.class_) for passage in passages).items()))
 
 
 class _Reader:
@@ -154,8 +198,8 @@ class _Reader:
         self.truth = Truth()
         self.open: list[Passage] = []
         self._device: int | None = None
-        # Passages per direction that this device's memory should hold at its next boot, if none was lost.
-        self._held: Counter[int] = Counter()
+        # Passages by direction and class that this device's memory should hold at its next boot, if none was lost.
+        self._held: Counter[tuple[int, int]] = Counter()
 
     def take(self, line: bytes) -> None:
         try:
@@ -178,20 +222,38 @@ class _Reader:
             return
         self.truth.passages.append(passage)
         self.open.append(passage)
-        self._held[passage.direction] += 1
+        self._held[passage.direction, passage.class_] += 1
 
     def _boot(self, entry: dict[str, Any]) -> None:
         self.truth.boots += 1
-        memory: Counter[int] = Counter()
-        for direction, _, total in entry["totals"]:
-            memory[direction] += total
+        memory: Counter[tuple[int, int]] = Counter()
+        for direction, class_, total in entry["totals"]:
+            memory[direction, class_] += total
+        # A device with another number has a new memory: it holds nothing of what the old one had not closed.
         known = self._device == entry["device"]
-        for direction in list(self._held):
-            # A device with another number has a new memory: it holds nothing of what the old one had not closed.
-            lost = self._held[direction] - memory[direction] if known else len(self.open)
-            candidates = [passage for passage in reversed(self.open) if passage.direction == direction]
-            for passage in candidates[: max(0, lost)]:
-                passage.lost = True
+        for direction in {direction for direction, _ in self._held}:
+            lost = _of(direction, self._held) - _of(direction, memory) if known else len(self.open)
+            self._lose(direction, lost, self._held - memory)
         self.open.clear()
         self._device = entry["device"]
         self._held = memory
+
+    def _lose(self, direction: int, number: int, missing: Counter[tuple[int, int]]) -> None:
+        """Mark the latest `number` open passages of a direction as lost, first of those classes that are `missing`.
+
+        How many of a direction are gone is certain. Of a class it is not where the device had no room for another pair
+        and counted it as unknown.
+        """
+        candidates = [passage for passage in reversed(self.open) if passage.direction == direction]
+        for certain in (True, False):
+            for passage in candidates:
+                cell = direction, passage.class_
+                if number <= 0 or passage.lost or (certain and missing[cell] <= 0):
+                    continue
+                passage.lost = True
+                number -= 1
+                missing[cell] -= 1
+
+
+def _of(direction: int, cells: Totals) -> int:
+    return sum(total for (known, _), total in cells.items() if known == direction)

@@ -1,13 +1,24 @@
-"""The connection to the database: made again when it breaks, and the one answer to "is this going to pass?"."""
+"""The connection to the database: made again when it breaks, and the one answer to "is this going to pass?".
 
+A connection can also be gone without breaking: a firewall that forgot it or a machine that lost its power says nothing
+at all, and reading from it would take for ever. TCP finds out where nobody acknowledges the bytes, and is told to do so
+in half a minute. Where something in between does acknowledge them, only the missing answer tells: a transaction that
+takes too long is given up and tried anew. The server, which saw none of this, may still hold the locks of the one
+before; it is asked to end a transaction in which it hears nothing for as long.
+"""
+
+import contextlib
 import logging
+import os
 import random
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from footfall_role.logs import facts
 
@@ -17,6 +28,23 @@ Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
+_LONGEST_ANSWER_S: Final = 3600.0
+
+_CONNECTION: Final[Mapping[str, int]] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""What libpq is told where the DSN says nothing about it: a peer that is gone is noticed within 30 s."""
+
+_SESSION: Final = """
+    SELECT set_config(name, value, false)
+    FROM (VALUES ('idle_in_transaction_session_timeout', %(ms)s), ('tcp_user_timeout', '30000')) AS wanted (name, value)
+    WHERE current_setting(name) = '0'
+"""
+"""The same on the server's side, where neither the DSN's options nor the server's configuration have set it."""
 
 _PASSING = {
     "08",  # connection trouble
@@ -45,8 +73,39 @@ def is_transient(error: psycopg.Error) -> bool:
     return error.sqlstate[:2] in _PASSING
 
 
+class Deadline:
+    """A context that hangs up on `connection` after `seconds`; what waits for an answer then fails."""
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        self.expired = False
+        # A handle of its own: whatever becomes of the connection, it is this socket that is shut and no other.
+        self._link = socket.socket(fileno=os.dup(connection.fileno()))
+        self._timer = threading.Timer(seconds, self._hang_up)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._link.close()
+
+    def _hang_up(self) -> None:
+        self.expired = True
+        with contextlib.suppress(OSError):  # it broke by itself
+            self._link.shutdown(socket.SHUT_RDWR)
+
+
 class Database:
-    """A context with one connection to `dsn`, in which transactions are tried until they succeed."""
+    """A context with one connection to `dsn`, in which transactions are tried until they succeed.
+
+    One that takes longer than `answer_s` seconds is tried again on another connection; after each time in a row twice
+    as long is waited, so that a server which is merely slow gets done.
+    """
 
     def __init__(
         self,
@@ -54,12 +113,15 @@ class Database:
         stop: threading.Event,
         on_error: Callable[[], object] = lambda: None,
         on_connect: Callable[[Connection], object] = lambda _: None,
+        *,
+        answer_s: float = 60.0,
     ) -> None:
         """`on_connect` looks at each new connection before it is used; what it raises is as if the transaction did."""
-        self._dsn = dsn
+        self._conninfo = make_conninfo(dsn, **{**_CONNECTION, **conninfo_to_dict(dsn)})
         self._stop = stop
         self._on_error = on_error
         self._on_connect = on_connect
+        self._answer_s = answer_s
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -77,30 +139,44 @@ class Database:
             StoppedError: a stop was asked for before it succeeded.
             psycopg.Error: it failed for a reason that will not pass.
         """
-        wait_s = _FIRST_WAIT_S
+        wait_s, answer_s = _FIRST_WAIT_S, self._answer_s
         while True:
+            deadline: Deadline | None = None
             try:
-                return transaction(self._connected())
+                connection, is_new = self._connected()
+                with Deadline(connection, answer_s) as deadline:
+                    if is_new:
+                        self._welcome(connection)
+                    return transaction(connection)
             except psycopg.Error as error:
-                if not is_transient(error):
+                late = deadline is not None and deadline.expired
+                if not (late or is_transient(error)):
                     raise
                 self._on_error()
                 self._close()
-                log.warning("the database does not answer, trying again", extra=facts(error=str(error).strip()))
+                reason = f"no answer in {answer_s:g} s" if late else str(error).strip()
+                log.warning("the database does not answer, trying again", extra=facts(error=reason))
+                if late:
+                    answer_s = min(2 * answer_s, max(_LONGEST_ANSWER_S, self._answer_s))
             if self._stop.wait(wait_s * random.uniform(0.5, 1)):  # noqa: S311  # so that not all come back at once
                 raise StoppedError
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=10)
-            try:
-                self._on_connect(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
+    def _connected(self) -> tuple[Connection, bool]:
+        """The connection, and whether it was made just now."""
+        if self._connection is not None:
+            return self._connection, False
+        self._connection = psycopg.connect(self._conninfo, autocommit=True)
+        return self._connection, True
+
+    def _welcome(self, connection: Connection) -> None:
+        """Make sure that a new connection is fit to be used; one that is not is closed."""
+        try:
+            connection.execute(_SESSION, {"ms": str(round(self._answer_s * 1000))})
+            self._on_connect(connection)
+        except BaseException:
+            self._close()
+            raise
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -54,7 +54,13 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
     inbox = Inbox(Limits(**settings.flush.model_dump()))
     rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
     watch = Watch()
-    with Database(settings.database.dsn, stop, metrics.database_errors.inc, watch.connected) as database:
+    with Database(
+        settings.database.dsn,
+        stop,
+        metrics.database_errors.inc,
+        watch.connected,
+        answer_s=settings.database.answer_s,
+    ) as database:
         try:
             database.run(schema.check)
         except StoppedError:

@@ -28,6 +28,14 @@ class DatabaseSettings(Section):
         description="connection URL or key=value pairs; libpq's variables (PGPASSFILE, …) fill what is missing",
     )
 
+    answer_s: float = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="seconds that a transaction may take before it is tried again on a new connection; after each time "
+        "in a row twice as many",
+    )
+
     @field_validator("dsn")
     @classmethod
     def _understood(cls, dsn: str) -> str:

@@ -39,6 +39,9 @@ FILTERS = (topics.ALL_COUNTS, topics.ALL_HEALTH, topics.ALL_STATUS)
 
 _LOOK_UP_S = 1.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_STEADY_S = 5.0
+"""A connection that lasts so long is one. Whoever loses it sooner, again and again, is being thrown out: by a broker
+that is ill, or by another process with the same client id; two of those would throw each other out without pause."""
 _GOODBYE_S = 2.0
 
 
@@ -57,6 +60,7 @@ class Subscriber:
         self._connection = 0
         self._messages = 0
         self._is_connected = False
+        self._connected_s = 0.0
         self._newly_connected = threading.Event()
         self._outgoing: deque[Callable[[], object]] = deque()
         self._leaving = threading.Event()
@@ -122,8 +126,11 @@ class Subscriber:
                 self._connect()
             else:
                 self._turn(cast("socket.socket", sock))  # paho's type also covers its websockets
-                wait_s = 0.0 if self._is_connected else wait_s
+                wait_s = 0.0 if self._is_steady() else wait_s
         self._leave()
+
+    def _is_steady(self) -> bool:
+        return self._is_connected and time.monotonic() - self._connected_s >= _STEADY_S
 
     def _connect(self) -> None:
         try:
@@ -188,6 +195,7 @@ class Subscriber:
             return
         self._connection += 1
         self._is_connected = True
+        self._connected_s = time.monotonic()
         self._outgoing.clear()  # what was meant for the connection before
         self._newly_connected.set()
         client.subscribe([(topic, topics.QOS) for topic in self._filters])

@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY
 from edge.counter import Counter
 from edge.ingest_model import Ingest
 from footfall_demo.broker import Broker, find_mosquitto
-from footfall_edge import agent, window
+from footfall_edge import agent
 from footfall_edge.clock import Clock
 from footfall_edge.outbox import Outbox, OutboxError, Tally
 from footfall_edge.settings import EdgeSettings
@@ -66,10 +66,8 @@ def own_broker(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[Br
         yield broker
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports are sent again after a second, not 30."""
-    monkeypatch.setattr(window, "FIRST_RESEND_S", 1.0)
+IMPATIENT = {"slot_s": 1, "every_s": 1, "resend_s": 1}
+"""Reports are sent again after a second, not 30."""
 
 
 def test_a_passage_arrives_and_is_known_to_be_stored(
@@ -155,12 +153,11 @@ def test_a_restarted_empty_broker_loses_nothing(
         assert max(report.slots for report in late) >= 3, "waiting slots are packed"
 
 
-@pytest.mark.usefixtures("impatient")
 def test_what_the_broker_took_and_lost_is_sent_again(
     broker: Broker, configure: Configure, run_edge: RunEdge, link: Path, unique: str
 ) -> None:
     """Nobody listens while reports are published: the broker takes them and forgets. When ingest comes they arrive."""
-    settings = configure(broker)
+    settings = configure(broker, report=IMPATIENT)
     ingest = Ingest(broker, unique)
     with Counter(link) as counter, run_edge(settings):
         for _ in range(5):
@@ -172,12 +169,11 @@ def test_what_the_broker_took_and_lost_is_sent_again(
             wait_until(lambda: tally(settings).committed >= 4, what="the notices to be believed")
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_lost_notice_is_asked_for(
     broker: Broker, configure: Configure, run_edge: RunEdge, link: Path, unique: str
 ) -> None:
     """Ingest stored it and the notice was lost: the edge sends the oldest report again, and is told a second time."""
-    settings = configure(broker)
+    settings = configure(broker, report=IMPATIENT)
     ingest = Ingest(broker, unique)
     ingest.telling = False
     with Counter(link) as counter, ingest, run_edge(settings):

@@ -52,6 +52,38 @@ def test_patience_doubles_up_to_a_quarter_of_an_hour() -> None:
     assert waits == [30, 60, 120, 240, 480, 900, 900, 900]
 
 
+def test_the_first_wait_is_a_setting() -> None:
+    """Where news is quick the oldest may be sent again sooner; the wait doubles from there, to the same 15 min."""
+    under_way = Window(jitter=lambda: 0.5, first_resend_s=2)
+    waits = []
+    now = 0.0
+    for _ in range(11):
+        under_way.sent(1, now)
+        under_way.taken(1)
+        last = now
+        while under_way.due(now) is None:
+            now += 1
+        waits.append(now - last)
+
+    assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]
+
+
+def test_news_after_a_long_silence_brings_back_the_first_wait() -> None:
+    """Also where that wait is a setting."""
+    under_way = Window(jitter=lambda: 0.5, first_resend_s=2)
+    now = 0.0
+    for _ in range(9):
+        under_way.sent(1, now)
+        under_way.taken(1)
+        now += 512
+    under_way.sent(1, now)
+    under_way.taken(1)
+    assert under_way.due(now + 2) is None
+
+    under_way.noticed(now + 2)
+    assert under_way.due(now + 2) == 1
+
+
 @pytest.mark.parametrize(("jitter", "wait"), [(0.0, 27), (0.999, 33)])
 def test_boxes_do_not_resend_in_step(jitter: float, wait: float) -> None:
     """The wait varies by a tenth to either side."""

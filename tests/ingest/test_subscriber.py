@@ -1,6 +1,7 @@
 """The connection to a real broker: nothing is forgotten that was not acknowledged."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,3 +210,31 @@ def test_no_broker_is_no_error(unique: str, tmp_path: Path) -> None:
         with broker:
             wait_until(lambda: early.connected, what="the connection", timeout=60)
         wait_until(lambda: not early.connected, what="the loss of the connection")
+
+
+def test_two_with_one_name_do_not_throw_each_other_out_without_pause(mosquitto: Broker, unique: str) -> None:
+    """Each connect of one ends the connection of the other: whoever is thrown out at once waits longer each time."""
+    with subscriber(mosquitto, unique, Inbox(LIMITS)) as one, subscriber(mosquitto, unique, Inbox(LIMITS)) as other:
+        wait_until(lambda: min(one._connection, other._connection) >= 2, what="both to have come back")
+        begun = time.monotonic()
+        wait_until(lambda: time.monotonic() > begun + 3, what="some time in which they could do it again")
+        connects = one._connection + other._connection
+
+    assert connects <= 20, "a pause of half a second, one, two; without it there are hundreds"
+
+
+def test_the_one_that_stays_comes_back(mosquitto: Broker, unique: str) -> None:
+    """When the other with the same name has gone, the first has the session again and hears what is published."""
+    inbox = Inbox(LIMITS)
+    with TestClient(mosquitto, f"{unique}-sender") as sender, subscriber(mosquitto, unique, inbox) as stays:
+        _subscribed(mosquitto, unique, inbox, sender, stays)
+        with subscriber(mosquitto, unique, Inbox(LIMITS)) as leaves:
+            wait_until(lambda: leaves._connection, what="the other to take over")
+        wait_until(lambda: stays.connected, what="the first to come back")
+        sender.publish(numbered(unique, 1, 3))
+        heard: list[bytes] = []
+        wait_until(
+            lambda: b"3" in heard or heard.extend(payloads(_some(inbox, threading.Event()))), what="the messages"
+        )
+
+    assert heard[-3:] == [b"1", b"2", b"3"]

@@ -70,6 +70,45 @@ def test_bytes_take_their_time(line: PtyLine) -> None:
     assert len(first + second) == pytest.approx(2_304, abs=1)
 
 
+FRAME = b"\0" + bytes(range(1, 101)) + b"\0"
+
+
+def test_a_frame_stops_in_its_middle_and_goes_on(line: PtyLine) -> None:
+    """With a pause ordered, half of the next frame arrives; the rest, and what was said since, when it is over."""
+    with serial.Serial(str(line.link), 115_200, timeout=0.05) as host:
+        line.pump(100)
+        line.pause(3)
+        line.send(FRAME)
+        line.pump(100.1)
+        first = read(host, 200, 0.3)
+        line.send(b"more")
+        line.pump(102.9)
+        assert read(host, 200, 0.3) == b""
+        assert line.due(102.9) == pytest.approx(103.1)
+        line.pump(103.1)
+        line.pump(103.2)
+        rest = read(host, 200, 0.3)
+
+    assert len(first) == 51
+    assert first + rest == FRAME + b"more"
+
+
+def test_a_pause_ends_with_the_plug_or_by_order(line: PtyLine) -> None:
+    """A line that is plugged anew, or told to go on, stops at nothing."""
+    line.pause(1000)
+    line.unplug()
+    line.plug(1)
+    with serial.Serial(str(line.link), 115_200, timeout=0.05) as host:
+        line.send(FRAME)
+        line.pump(2)
+        assert read(host, len(FRAME), 0.3) == FRAME
+        line.pause(1000)
+        line.go_on()
+        line.send(FRAME)
+        line.pump(3)
+        assert read(host, len(FRAME), 0.3) == FRAME
+
+
 def test_a_host_that_opens_and_closes_changes_nothing(line: PtyLine) -> None:
     """The line lives on when the host goes away, and takes the next host."""
     for text in (b"one", b"two"):

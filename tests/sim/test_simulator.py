@@ -458,6 +458,7 @@ def test_orders_that_cannot_be_obeyed(simulator: Simulator) -> None:
         ({"sensor": "b", "fault": "reboot"}, "no sensor 'b' here; there are a"),
         ({"fault": "earthquake"}, "fault: Input should be"),
         ({"fault": "noise"}, "noise needs a value"),
+        ({"fault": "pause"}, "pause needs seconds"),
         ({"fault": "flip", "value": 2}, "probability"),
         ({"command": "dance"}, "command: Input should be"),
         ({"fault": "reboot", "why": "because"}, "why: Extra inputs"),
@@ -600,6 +601,31 @@ def test_help_and_version(run: Callable[..., Ended]) -> None:
     assert shown.status == version.status == 0
     assert "pseudo-terminals" in shown.output
     assert version.output.startswith("footfall-sim ")
+
+
+def test_nobody_comes_before_they_are_asked_to(simulator: Simulator) -> None:
+    """With pedestrians = false the devices run and nobody passes, until the command starts them."""
+    simulator.start("a", **BUSY, pedestrians=False)
+    wait_until(lambda: simulator.status("a")["waiting"] >= 2, what="two empty intervals")
+    assert simulator.truth("a").passages == []
+
+    simulator.order(command="start_pedestrians")
+    wait_until(lambda: simulator.truth("a").passages, what="somebody")
+
+
+def test_a_frame_that_is_paused_arrives_after_all(simulator: Simulator, host: PortHost) -> None:
+    """By order a frame stops in its middle for a while; the host takes it when the rest has come; nothing is lost."""
+    simulator.start("a", **BUSY)
+    host.until(lambda: host.book.booked, what="a first interval")
+    for _ in range(3):
+        simulator.order(fault="pause", sensor="a", seconds=0.5)
+        before = len(host.book.booked)
+        host.until(lambda before=before: len(host.book.booked) > before, what="another one")
+    simulator.order(command="stop_pedestrians")
+    host.until(lambda: simulator.status("a")["waiting"] == 0, what="everything to be acknowledged")
+
+    assert by_direction(host.book) == simulator.truth("a").totals
+    simulator.stop(host)
 
 
 def test_truth_is_stamped_with_the_time_of_day(simulator: Simulator) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from footfall_sim.protocol import Interval, Number
-from footfall_sim.truth import TruthLog, read_truth
+from footfall_sim.truth import TruthFollower, TruthLog, read_truth
 from footfall_testing.waiting import wait_until
 
 NOON = 1_772_366_400.0
@@ -108,6 +108,57 @@ def test_people_who_came_between_a_cut_and_its_line(path: Path) -> None:
     log.close()
 
     assert [one.utc_s - NOON for one in read_truth(path).passages if one.lost] == [pytest.approx(10.01)]
+
+
+def test_what_a_reboot_lost_is_known_by_class(path: Path) -> None:
+    """The memory's totals by class say which are gone, also where another class of the direction came later."""
+    log = TruthLog(path)
+    log.boot(7, 1, {}, NOON)
+    log.passages([(NOON + 1, 0, 0), (NOON + 2, 0, 2), (NOON + 3, 0, 0), (NOON + 4, 1, 4)])
+    log.boot(7, 2, {(0, 0): 2}, NOON + 10)
+    log.close()
+
+    truth = read_truth(path)
+
+    assert truth.cells == {(0, 0): 2, (0, 2): 1, (1, 4): 1}
+    assert truth.never_reported_cells == {(0, 2): 1, (1, 4): 1}
+    assert truth.reported_cells == {(0, 0): 2}
+
+
+def test_a_class_that_a_device_has_no_room_for_is_not_lost(path: Path) -> None:
+    """Counted as unknown it is in the direction's sum: only what is missing there was lost, the latest."""
+    log = TruthLog(path)
+    log.boot(7, 1, {}, NOON)
+    log.passages([(NOON + 1, 0, 9), (NOON + 2, 0, 9), (NOON + 3, 0, 9)])
+    log.boot(7, 2, {(0, 255): 2}, NOON + 10)
+    log.close()
+
+    truth = read_truth(path)
+
+    assert truth.never_reported == {0: 1}
+    assert [one.utc_s - NOON for one in truth.passages if one.lost] == [3]
+
+
+def test_a_log_is_followed_as_it_grows(path: Path) -> None:
+    """Each reading adds what is new; a line that is half written is waited for, not damaged."""
+    follower = TruthFollower(path)
+    assert follower.read().cells == {}
+    log = TruthLog(path)
+    log.passages([(NOON, 0, 0)])
+    assert follower.read().cells == {(0, 0): 1}
+    with path.open("ab") as file:
+        file.write(b'{"utc":1772366401,"direc')
+        file.flush()
+        assert follower.read().cells == {(0, 0): 1}
+        assert follower.cut_short
+        file.write(b'tion":1,"class":2}\n')
+    log.passages([(NOON + 2, 0, 0)])
+    log.close()
+
+    truth = follower.read()
+
+    assert (truth.cells, truth.damaged_lines) == ({(0, 0): 2, (1, 2): 1}, 0)
+    assert not follower.cut_short
 
 
 def test_a_new_device_in_the_old_place(path: Path) -> None:

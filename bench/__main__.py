@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-NAMES = ("aggregate", "decoding", "ingest", "memory")
+NAMES = ("aggregate", "decoding", "ingest", "memory", "workers")
 
 
 def main() -> int:

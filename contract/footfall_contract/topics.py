@@ -6,6 +6,9 @@
 | footfall/v1/{node}/{sensor}/health | edge       | yes      | `state.SensorHealth`  |
 | footfall/v1/{node}/status          | edge       | yes      | `state.NodeStatus`    |
 | footfall/v1/{node}/committed       | ingest     | yes      | `notice.CommitNotice` |
+
+Apart from these, aggregators that share a subscription write to ``footfall/v1/_probe/{name}``, and read it, to see
+whether the broker delivers. No node can have that topic: ``_probe`` is no id.
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ __all__ = [
     "committed",
     "counts",
     "health",
+    "is_probe",
     "parse",
+    "probe",
+    "shared",
     "status",
 ]
 
@@ -58,6 +64,7 @@ RETAINED: Final = frozenset({Kind.HEALTH, Kind.STATUS, Kind.COMMITTED})
 """What the broker keeps for newcomers: the latest state. Counts are events, so they are not kept."""
 
 _ROOT = "footfall/v1"
+_PROBES = f"{_ROOT}/_probe"
 _LEVELS = {Kind.COUNTS: 5, Kind.HEALTH: 5, Kind.STATUS: 4, Kind.COMMITTED: 4}
 
 ALL_COUNTS: Final = f"{_ROOT}/+/+/{Kind.COUNTS}"
@@ -86,6 +93,21 @@ def status(node: str) -> str:
 def committed(node: str) -> str:
     """Topic on which a node learns what is stored. Raises `ContractError` if the id is not one."""
     return _topic(Kind.COMMITTED, node)
+
+
+def shared(group: str, topic_filter: str) -> str:
+    """The filter by which the members of `group` divide among them what `topic_filter` matches."""
+    return f"$share/{group}/{topic_filter}"
+
+
+def probe(name: str) -> str:
+    """Topic on which an aggregator talks to itself. `name` is one level."""
+    return f"{_PROBES}/{name}"
+
+
+def is_probe(topic: str) -> bool:
+    """Say whether a topic is one that `probe` makes."""
+    return topic.startswith(f"{_PROBES}/")
 
 
 def parse(topic: str) -> Topic:

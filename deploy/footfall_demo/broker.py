@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from footfall_demo.children import die_with_parent
 from footfall_demo.ports import free_port
+from footfall_role.children import die_with_parent
 
 Kind = Literal["mosquitto", "amqtt"]
 

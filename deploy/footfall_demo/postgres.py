@@ -25,8 +25,8 @@ from urllib.parse import quote
 
 import psycopg
 
-from footfall_demo.children import die_with_parent
 from footfall_demo.ports import free_port
+from footfall_role.children import die_with_parent
 
 _ELSEWHERE = Path("/var/lib/footfall-postgres")
 _ACCOUNTS = ("footfall", "postgres", "nobody")

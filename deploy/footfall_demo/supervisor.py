@@ -10,7 +10,7 @@ Three decisions carry the rest:
   stops the children in the order that loses nothing: a sensor before the box that reads it, the database last.
 - A child's standard output and error go straight into its log file, not through the supervisor. A pipe would fill up
   and stop a child whenever the supervisor is busy, and its last words would be lost if the supervisor were killed.
-- The kernel tells each child when the supervisor is gone (see :mod:`footfall_demo.children`), so that ``kill -9``
+- The kernel tells each child when the supervisor is gone (see :mod:`footfall_role.children`), so that ``kill -9``
   leaves nothing behind either.
 """
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from footfall_demo.children import die_with_parent
+from footfall_role.children import die_with_parent
 
 _FIRST_RESTART_S = 0.5
 _LAST_RESTART_S = 30.0

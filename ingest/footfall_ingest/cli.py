@@ -8,10 +8,11 @@ from pathlib import Path
 import psycopg
 
 import footfall_contract
-from footfall_ingest import epochs, process, quarantine_commands, sensors, stations, upgrade
+from footfall_ingest import epochs, process, quarantine_commands, sensors, stations, upgrade, workers
 from footfall_ingest.commands import RefusedError
 from footfall_ingest.schema import MigrationError
-from footfall_ingest.settings import IngestSettings
+from footfall_ingest.settings import MAX_WORKERS, IngestSettings
+from footfall_ingest.subscriber import UnsharedError
 from footfall_role import logs
 from footfall_role.settings import SettingsError, print_config
 from footfall_role.stop import StopSignal
@@ -24,16 +25,30 @@ def run(argv: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(argv)
     try:
-        settings = IngestSettings.load(options.config)
+        settings = _settings(options)
         if options.print_config:
             sys.stdout.write(print_config(settings))
             return 0
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, **({"worker": options.worker} if options.worker else {}))
         return int(options.run(settings, options))
-    except (SettingsError, MigrationError, stations.StationsError, RefusedError, OSError) as error:
-        return _refused(str(error))
+    except (SettingsError, MigrationError, stations.StationsError, RefusedError, UnsharedError, OSError) as error:
+        status = _refused(str(error))
+        return workers.REFUSED if options.worker else status
     except psycopg.Error as error:
         return _refused(f"the database refused: {error}".strip())
+
+
+def _settings(options: argparse.Namespace) -> IngestSettings:
+    settings = IngestSettings.load(options.config)
+    if options.workers is None and options.worker is None:
+        return settings
+    try:
+        if options.worker is not None:
+            return settings.of_worker(options.worker)
+        settings.metrics_of(options.workers)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return settings.model_copy(update={"workers": options.workers})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--print-config", action="store_true", help="show the settings in force, secrets masked, and leave"
     )
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        help=f"receive with N processes, 1 to {MAX_WORKERS}, that share a subscription (default: as in the settings)",
+    )
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # what --workers starts: its number
     parser.set_defaults(run=_run)
     # The same option after the command; SUPPRESS keeps what stands before it.
     config = argparse.ArgumentParser(add_help=False)
@@ -62,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _workers(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"{number} is not a number from 1 to {MAX_WORKERS}")
+    return number
+
+
 def _migrate(settings: IngestSettings, _options: argparse.Namespace) -> int:
     from footfall_ingest.migrate import migrate  # noqa: PLC0415  # half of the start-up time, and only needed here
 
@@ -77,8 +106,10 @@ def _stations(settings: IngestSettings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(settings: IngestSettings, _options: argparse.Namespace) -> int:
+def _run(settings: IngestSettings, options: argparse.Namespace) -> int:
     with StopSignal() as stop:
+        if settings.workers > 1:
+            return workers.run(settings, stop, workers.command_of(options.config))
         process.run(settings, stop.event)
     return 0
 

@@ -105,10 +105,11 @@ def write_batch(
         store.mark(connection, streams, arrivals.stream_nodes, fresh)
         unusable = _unusable(batch, messages, arrivals, verdicts, findings + doubled)
         store.quarantine(connection, unusable, now)
-        notices = store.notices(connection, arrivals.nodes, arrivals.touched(streams))
+        found = store.read_notices(connection, arrivals.nodes, arrivals.touched(streams))
         store.tell_readers(connection)
+    # The locks are gone: what needs none is done here, so that other writers do not wait for it.
     return Outcome(
-        notices=notices,
+        notices=store.told(found),
         stored=len(rows),
         duplicate=int(np.count_nonzero((verdicts == Verdict.DUPLICATE) & (arrivals.row >= 0))),
         unusable=unusable,

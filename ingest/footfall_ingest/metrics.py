@@ -26,11 +26,17 @@ class Metrics:
         self._committed = self._gauge("last_commit_timestamp_seconds", "When a batch was last committed.")
         self._queue = self._gauge("queue_messages", "Messages received and not yet written.")
         self._connected = self._gauge("broker_connected", "1 while the broker has let us in.")
+        self._subscribed = self._gauge(
+            "subscribed", "1 while the broker passes reports on to us; if they are shared, a probe has come back."
+        )
 
-    def watch(self, *, queue: Callable[[], float], connected: Callable[[], float]) -> None:
+    def watch(
+        self, *, queue: Callable[[], float], connected: Callable[[], float], subscribed: Callable[[], float]
+    ) -> None:
         """Where to look up what is asked for when it is asked for."""
         self._queue.set_function(queue)
         self._connected.set_function(connected)
+        self._subscribed.set_function(subscribed)
 
     def committed(self, outcome: Outcome, now_s: float) -> None:
         """Count a batch that was committed at `now_s`, UTC unix seconds."""

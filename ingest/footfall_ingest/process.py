@@ -1,5 +1,8 @@
 """``footfall-ingest`` as a process: broker → inbox → one transaction → acknowledgement → commit notices.
 
+One of several does the same; what is different about it is in `footfall_ingest.subscriber`, and the one that starts
+them in `footfall_ingest.workers`.
+
 Subscriber ──▶ Inbox ──▶ write_batch ──▶ PostgreSQL
     ▲                        │ committed
     └── acknowledgements ◀───┴──▶ commit notices
@@ -7,6 +10,7 @@ Subscriber ──▶ Inbox ──▶ write_batch ──▶ PostgreSQL
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -37,6 +41,12 @@ log = logging.getLogger(__name__)
 _LOGGED = 10
 """Lines about quarantined messages for one batch; the table has all of them."""
 
+_FAREWELL_S = 10.0
+"""So long may a member of a group that is asked to stop take to finish what the broker has sent it."""
+_QUIET_S = 0.3
+"""After so long with nothing more it has finished. What the broker held back comes as soon as it gets room."""
+_LOOK_S = 0.02
+
 Write = Callable[..., Outcome]
 """`footfall_ingest.flush.write_batch`, or what a test puts in its place."""
 
@@ -47,6 +57,7 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
     Raises:
         footfall_ingest.schema.MigrationError: the database's schema is not this program's.
         OSError: the metrics port cannot be used.
+        footfall_ingest.subscriber.UnsharedError: the broker cannot be shared with other aggregators, as is wanted.
         psycopg.Error: the database refused for a reason that another try will not overcome.
     """
     metrics = Metrics()
@@ -66,20 +77,44 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
         except StoppedError:
             return
         with Subscriber(settings.mqtt, inbox) as subscriber:
-            metrics.watch(queue=inbox.__len__, connected=lambda: subscriber.connected)
+            metrics.watch(
+                queue=inbox.__len__,
+                connected=lambda: subscriber.connected,
+                subscribed=lambda: subscriber.subscribed,
+            )
             writer = Writer(database, rules, metrics, write, watch)
+
+            def step() -> int:
+                deliveries = inbox.batch(stop)
+                subscriber.look_for_room()
+                notices = writer.write(deliveries)
+                # ── committed: from here on the broker may forget them, and the nodes too ──
+                subscriber.acknowledge(deliveries)
+                subscriber.publish(notices)
+                return len(deliveries)
+
             try:
                 while not stop.is_set():
+                    subscriber.check()
                     if subscriber.newly_connected() or watch.changed():
                         subscriber.publish(writer.all_notices())
-                    deliveries = inbox.batch(stop)
-                    subscriber.look_for_room()
-                    notices = writer.write(deliveries)
-                    # ── committed: from here on the broker may forget them, and the nodes too ──
-                    subscriber.acknowledge(deliveries)
-                    subscriber.publish(notices)
+                    step()
+                if settings.mqtt.share:
+                    _finish(subscriber, step)
             except StoppedError:
-                pass  # what is not acknowledged comes again
+                pass  # what is not acknowledged comes again, from the broker or from the nodes
+
+
+def _finish(subscriber: Subscriber, step: Callable[[], int]) -> None:
+    """Leave the group and write what the broker has still sent: nobody else gets it, and its nodes would wait."""
+    deadline = time.monotonic() + _FAREWELL_S
+    subscriber.withdraw(_FAREWELL_S)
+    quiet_since = time.monotonic()
+    while (now := time.monotonic()) < min(deadline, quiet_since + _QUIET_S):
+        if step():
+            quiet_since = now
+        else:
+            time.sleep(_LOOK_S)
 
 
 class Writer:

@@ -1,10 +1,12 @@
 """The settings of ``footfall-ingest``: `ingest.toml` and ``FOOTFALL_*`` variables (see `footfall_role.settings`)."""
 
+import re
 from datetime import UTC, date, datetime, time
+from typing import Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
 
@@ -16,8 +18,22 @@ class IngestMqttSettings(MqttSettings):
         "footfall-ingest",
         min_length=1,
         max_length=128,
-        description="name of the persistent session; two processes must never share one",
+        description="name of the persistent session; two processes must never share one. Where a subscription is "
+        "shared each member adds something of its own",
     )
+    share: str | None = Field(
+        None,
+        min_length=1,
+        max_length=128,
+        description="name of the group of aggregators that divide the counts among them; none: this one takes all",
+    )
+
+    @field_validator("share")
+    @classmethod
+    def _one_level(cls, share: str | None) -> str | None:
+        if share is not None and (re.search(r"[/+#]", share) or not share.isprintable()):
+            raise ValueError("must be a name without / + #, because it becomes one level of a topic filter")
+        return share
 
 
 class DatabaseSettings(Section):
@@ -78,11 +94,49 @@ class RuleSettings(Section):
         return int(datetime.combine(self.oldest, time(), UTC).timestamp())
 
 
+MAX_WORKERS = 64
+MAX_PORT = 65535
+
+
 class IngestSettings(RoleSettings):
     """All settings of ``footfall-ingest``."""
 
+    workers: int = Field(
+        1, ge=1, le=MAX_WORKERS, description="processes on this machine; more than one share a subscription"
+    )
     mqtt: IngestMqttSettings = Field(default_factory=IngestMqttSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     flush: FlushSettings = Field(default_factory=FlushSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+
+    @model_validator(mode="after")
+    def _enough_ports(self) -> Self:
+        self.metrics_of(self.workers)
+        return self
+
+    def metrics_of(self, number: int) -> MetricsSettings:
+        """Where worker `number`, from 1, answers Prometheus: the ports count up from the one that is set.
+
+        Raises:
+            ValueError: there is no such port.
+        """
+        if self.metrics.port is None:
+            return self.metrics
+        port = self.metrics.port + number - 1
+        if port > MAX_PORT:
+            raise ValueError(
+                f"metrics.port: {number} workers take as many ports from {self.metrics.port} on, "
+                f"and there is none above {MAX_PORT}"
+            )
+        return self.metrics.model_copy(update={"port": port})
+
+    def of_worker(self, number: int) -> Self:
+        """The settings of worker `number`, from 1, of several: a member of the group, with a metrics port of its own.
+
+        Where no group is named it takes its name from `client_id`, as the session of a single aggregator does: two
+        installations on one broker that do not share that name do not take each other's reports either.
+        """
+        group = self.mqtt.share or re.sub(r"[/+#]", "-", self.mqtt.client_id)
+        mqtt = self.mqtt.model_copy(update={"share": group})
+        return self.model_copy(update={"workers": 1, "mqtt": mqtt, "metrics": self.metrics_of(number)})

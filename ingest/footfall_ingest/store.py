@@ -309,9 +309,24 @@ def quarantine(connection: Connection, messages: Iterable[Quarantined], now: dat
     )
 
 
-def notices(
+@dataclass(frozen=True, slots=True)
+class ReadNotices:
+    """What notices are made of, as it was read."""
+
+    epoch: UUID
+    nodes: Sequence[str]
+    rows: Sequence[tuple[str, str, UUID, list[list[int]]]]
+    """Node, sensor, stream, and what was received of it."""
+
+
+def notices(connection: Connection, nodes: Iterable[str]) -> dict[str, CommitNotice]:
+    """What each of `nodes` is to be told: the newest stream of each of its sensors."""
+    return told(read_notices(connection, nodes))
+
+
+def read_notices(
     connection: Connection, nodes: Iterable[str], touched: Iterable[tuple[str, StreamKey]] = ()
-) -> dict[str, CommitNotice]:
+) -> ReadNotices:
     """What each of `nodes` is to be told: the newest stream of each of its sensors, and the `touched` ones."""
     query = """
         WITH wanted AS (
@@ -337,13 +352,19 @@ def notices(
         uuids(stream for _, (_, stream) in pairs),
         asked,
     ]
-    found: dict[str, dict[str, list[StreamState]]] = {node: defaultdict(list) for node in asked}
-    for node, sensor, stream, ranges in connection.execute(query, parameters):
-        found[node][sensor].append(_state(stream, ranges))
+    rows = connection.execute(query, parameters).fetchall()
     epoch = connection.execute("SELECT epoch FROM store").fetchone()
     assert epoch is not None, "the first migration puts the one row there"
+    return ReadNotices(epoch[0], asked, rows)
+
+
+def told(read: ReadNotices) -> dict[str, CommitNotice]:
+    """The notices, by node."""
+    found: dict[str, dict[str, list[StreamState]]] = {node: defaultdict(list) for node in read.nodes}
+    for node, sensor, stream, ranges in read.rows:
+        found[node][sensor].append(_state(stream, ranges))
     return {
-        node: CommitNotice(epoch[0], {sensor: tuple(states) for sensor, states in sensors.items()})
+        node: CommitNotice(read.epoch, {sensor: tuple(states) for sensor, states in sensors.items()})
         for node, sensors in found.items()
     }
 

@@ -28,12 +28,14 @@ class LineFormatter(logging.Formatter):
 
     converter = staticmethod(time.gmtime)
 
-    def __init__(self) -> None:
+    def __init__(self, **always: object) -> None:
+        """`always`: facts of the process itself, at the end of each line."""
         super().__init__("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+        self._always = always
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, with the facts after the message and a traceback, if any, below."""
-        values: Mapping[str, object] = getattr(record, _FACTS, {})
+        values: Mapping[str, object] = {**getattr(record, _FACTS, {}), **self._always}
         if values:
             record = logging.makeLogRecord(record.__dict__)
             record.msg = " ".join([record.getMessage(), *(f"{k}={_text(v)}" for k, v in values.items())])
@@ -41,8 +43,11 @@ class LineFormatter(logging.Formatter):
         return super().format(record)
 
 
-def configure(level: str = "INFO") -> None:
-    """Send every log of this process to standard error, as `level` (``DEBUG`` to ``ERROR``) and above."""
+def configure(level: str = "INFO", **always: object) -> None:
+    """Send every log of this process to standard error, as `level` (``DEBUG`` to ``ERROR``) and above.
+
+    `always` are facts that each line carries: which of several processes this is.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(LineFormatter(**always))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from footfall_demo.children import die_with_parent
+from footfall_role.children import die_with_parent
 
 
 @dataclass

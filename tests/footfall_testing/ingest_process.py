@@ -1,23 +1,26 @@
 """``footfall-ingest`` for tests: in a thread, where a test may look inside, or as a process that can be killed."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from footfall_demo.broker import Broker
 from footfall_ingest.process import run
 from footfall_ingest.settings import IngestSettings
+from footfall_role.stop import StopSignal
 
 
-def settings_for(broker: Broker, dsn: str, client_id: str, **sections: dict[str, Any]) -> IngestSettings:
+def settings_for(broker: Broker, dsn: str, client_id: str, **sections: Any) -> IngestSettings:
     """Settings with short waits; the session at the broker has the name `client_id`."""
+    mqtt = {"host": broker.host, "port": broker.port, "client_id": client_id, "keepalive_s": 5}
     return IngestSettings(
-        mqtt={"host": broker.host, "port": broker.port, "client_id": client_id, "keepalive_s": 5},
+        mqtt={**mqtt, **sections.pop("mqtt", {})},
         database={"dsn": dsn},
         flush={"interval_s": 0.05, "window": 1, **sections.pop("flush", {})},
         **sections,
@@ -49,35 +52,67 @@ def ingest(settings: IngestSettings, **options: Any) -> Iterator[threading.Threa
 
 def command(settings: IngestSettings, folder: Path) -> tuple[list[str], dict[str, str]]:
     """Command line and environment of the real program with `settings`."""
+    mqtt, flush = settings.mqtt, settings.flush
     config = folder / "ingest.toml"
     config.write_text(
-        f"[mqtt]\nhost = '{settings.mqtt.host}'\nport = {settings.mqtt.port}\nclient_id = '{settings.mqtt.client_id}'\n"
-        f"[flush]\ninterval_s = {settings.flush.interval_s}\nwindow = {settings.flush.window}\n"
+        f"workers = {settings.workers}\n"
+        f"[mqtt]\nhost = '{mqtt.host}'\nport = {mqtt.port}\nclient_id = '{mqtt.client_id}'\n"
+        f"keepalive_s = {mqtt.keepalive_s}\n" + (f"share = '{mqtt.share}'\n" if mqtt.share else "") + "[flush]\n"
+        f"interval_s = {flush.interval_s}\nwindow = {flush.window}\nmax_reports = {flush.max_reports}\n"
+        + (f"[metrics]\nport = {settings.metrics.port}\n" if settings.metrics.port else "")
     )
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FOOTFALL_")}
     environment = {**clean, "FOOTFALL_DATABASE__DSN": settings.database.dsn}
     return [sys.executable, "-m", "footfall_ingest", "--config", str(config)], environment
 
 
-def start_killed_at(moment: str, settings: IngestSettings, folder: Path) -> subprocess.Popen[bytes]:
-    """The program, dying without a word at its first batch: ``before`` or ``after`` the commit."""
+Moment = Literal["before", "after"]
+"""The two moments around a commit at which nothing has been acknowledged: before it, and after it."""
+
+_SIGNALS: dict[Moment, signal.Signals] = {"before": signal.SIGUSR1, "after": signal.SIGUSR2}
+
+
+def start_mortal(settings: IngestSettings, folder: Path, *, doom: Moment | None = None) -> subprocess.Popen[bytes]:
+    """The program, dying without a word, with status 9, at the moment that `die_at` names, or at its first `doom`."""
     (_, _, *words), environment = command(settings, folder)
-    return subprocess.Popen([sys.executable, __file__, moment, words[-1]], env=environment)
+    with (folder / "mortal.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, __file__, words[-1], *([doom] if doom else [])], env=environment, stderr=log
+        )
 
 
-def _run_until_killed(moment: str, config: Path) -> None:
+def start_killed_at(moment: Moment, settings: IngestSettings, folder: Path) -> subprocess.Popen[bytes]:
+    """The program, dying without a word at its first batch: ``before`` or ``after`` the commit."""
+    return start_mortal(settings, folder, doom=moment)
+
+
+def die_at(moment: Moment, process: subprocess.Popen[bytes]) -> None:
+    """Tell a running process of `start_mortal` to die with its next batch."""
+    process.send_signal(_SIGNALS[moment])
+
+
+def _run_mortal(config: Path, doom: str | None) -> None:
     from footfall_ingest.flush import Outcome, write_batch
 
-    def write(connection: Any, messages: Any, **options: Any) -> Outcome:
-        if moment == "after":
-            write_batch(connection, messages, **options)
-            os._exit(9)
-        with connection.transaction():
-            write_batch(connection, messages, **options)
-            os._exit(9)
+    def told(number: int, _frame: object) -> None:
+        nonlocal doom
+        doom = {signal.SIGUSR1: "before", signal.SIGUSR2: "after"}[signal.Signals(number)]
 
-    run(IngestSettings.load(config), threading.Event(), write=write)
+    for each in _SIGNALS.values():
+        signal.signal(each, told)
+
+    def write(connection: Any, messages: Any, **options: Any) -> Outcome:
+        with connection.transaction():
+            outcome = write_batch(connection, messages, **options)
+            if doom == "before":
+                os._exit(9)
+        if doom == "after":
+            os._exit(9)
+        return outcome
+
+    with StopSignal() as stop:
+        run(IngestSettings.load(config), stop.event, write=write)
 
 
 if __name__ == "__main__":
-    _run_until_killed(sys.argv[1], Path(sys.argv[2]))
+    _run_mortal(Path(sys.argv[1]), sys.argv[2] if sys.argv[2:] else None)

@@ -164,6 +164,12 @@ def test_the_example_names_every_setting() -> None:
         ("[flush]\nevery = 1", "flush.every is not a setting"),
         ('[rules]\noldest = "gestern"', "rules.oldest"),
         ('[mqtt]\nclient_id = ""', "mqtt.client_id"),
+        ('[mqtt]\nshare = "a/b"', "mqtt.share: must be a name without / + #"),
+        ('[mqtt]\nshare = "a+"', "mqtt.share: must be a name without / + #"),
+        ('[mqtt]\nshare = "#"', "mqtt.share: must be a name without / + #"),
+        ('[mqtt]\nshare = ""', "mqtt.share"),
+        ("workers = 0", "workers"),
+        ("workers = 3\n[metrics]\nport = 65534", "metrics.port: 3 workers take as many ports from 65534 on"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, toml: str, said: str) -> None:

@@ -20,7 +20,7 @@ LIMITS = Limits(interval_s=0.02, window=1)
 def subscriber(broker: Broker, name: str, inbox: Inbox) -> Subscriber:
     """A subscriber to the topics of the node `name`, whose session has that name too."""
     settings = IngestMqttSettings(host=broker.host, port=broker.port, client_id=name, keepalive_s=5)
-    return Subscriber(settings, inbox, [f"footfall/v1/{name}/+/counts"])
+    return Subscriber(settings, inbox, [f"footfall/v1/{name}/+/counts"], [])
 
 
 def taken(inbox: Inbox, number: int) -> list[Delivery]:

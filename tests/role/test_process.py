@@ -38,6 +38,13 @@ def test_a_log_line_carries_its_facts() -> None:
     assert line == "1970-01-01T00:00:00Z INFO footfall port open sensor=markt-1 why='no route'"
 
 
+def test_a_log_line_says_which_of_several_processes_it_is_of() -> None:
+    """What is said of the process itself stands at the end of each of its lines."""
+    record = logging.makeLogRecord({"msg": "open", "name": "footfall", "levelname": "INFO", "created": 0.0})
+
+    assert logs.LineFormatter(worker=2).format(record) == "1970-01-01T00:00:00Z INFO footfall open worker=2"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_asked_for_by_signal(number: signal.Signals) -> None:
     """Both signals that people and service managers send are seen, and the handlers are put back."""

@@ -24,6 +24,7 @@ from footfall_edge.line import Line
 from footfall_edge.machine import fingerprint
 from footfall_edge.outbox import Outbox, surviving
 from footfall_edge.publisher import Publisher
+from footfall_edge.room import Room
 from footfall_edge.sensors import Sensors
 from footfall_edge.settings import EdgeSettings, SensorSettings
 from footfall_role.logs import facts
@@ -62,6 +63,7 @@ def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
         sensors = Sensors(settings.sensor, settings.report.slot_s, outbox, clock.now())
         delivery = Delivery(settings.node, sensors.names, settings.report, outbox, publisher)
         upkeep = Upkeep(settings, outbox, publisher)
+        room = Room(outbox, settings.outbox.path, settings.outbox.max_mb * 10**6)
         with lines_of(settings.sensor, events, clock) as lines:
             while not stop.wait(0):
                 batch = next_batch(events)
@@ -77,6 +79,8 @@ def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
                     sensors.keep(reading)
                     lines.write(reading.acknowledgements.items())  # on disk: now, not before, the devices may forget
                 delivery.note(batch, now)
+                with surviving("making room"):
+                    room.make(partial(sensors.closed_until, now=now), now)
                 with surviving("sending"):
                     sensors.note_silence(now)
                     delivery.send(partial(sensors.closed_until, now=now), now)

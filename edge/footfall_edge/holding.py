@@ -10,6 +10,7 @@ Every function is one part of a transaction that its caller has begun.
 """
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,10 @@ _UNTRUSTED: Final = "null"
 """A cursor's totals when they tell nothing about what was booked since."""
 
 _UNDECIDED: Final = "hold IN (SELECT id FROM hold WHERE discarded_s IS NULL)"
+
+
+Place = Callable[[str, int, int], tuple[int, int]]
+"""Sensor, start and length of a slot → start and length of the one that has its seconds now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +68,31 @@ def hold(database: sqlite3.Connection, why: str, now_s: int) -> Moved:
     return moved
 
 
-def adopt(database: sqlite3.Connection) -> Moved:
+def adopt(database: sqlite3.Connection, place: Place) -> Moved:
     """Count what is on hold: it waits again, with what was counted in the same slots since."""
     moved = _moved(database, _UNDECIDED)
-    database.execute(
-        "INSERT INTO slot (sensor, length, start, measured_ms, waiting)"  # noqa: S608  # our own words
-        " SELECT sensor, length, start, sum(observed_s) * 1000, 1"
-        f" FROM held_slot WHERE {_UNDECIDED} GROUP BY sensor, length, start"
-        # A slot that is still known counts as reported: that is taken back.
-        " ON CONFLICT DO UPDATE SET waiting = 1, reported_s = max(0, reported_s - excluded.measured_ms / 1000)"
+    # Coarser slots first: the finer ones of the same time go into them.
+    rows = database.execute(
+        "SELECT hold, sensor, length, start, observed_s FROM held_slot"  # noqa: S608  # our own words
+        f" WHERE {_UNDECIDED} ORDER BY length DESC"
     )
-    database.execute(
-        "INSERT INTO slot_cell (sensor, length, start, direction, class, count)"  # noqa: S608
-        f" SELECT sensor, length, start, direction, class, count FROM held_cell WHERE {_UNDECIDED}"
-        " ON CONFLICT DO UPDATE SET count = count + excluded.count"
-    )
+    for *key, observed_s in rows:
+        _, sensor, length, start = key
+        here = (sensor, *place(sensor, start, length))
+        database.execute(
+            "INSERT INTO slot (sensor, start, length, measured_ms, waiting) VALUES (?, ?, ?, ?, 1)"
+            # A slot that is still known counts these seconds as reported: that is taken back. Others are new to it.
+            " ON CONFLICT DO UPDATE SET waiting = 1, reported_s = max(0, reported_s - excluded.measured_ms / 1000),"
+            " measured_ms = measured_ms + max(0, excluded.measured_ms - reported_s * 1000)",
+            (*here, 1000 * observed_s),
+        )
+        database.execute(
+            "INSERT INTO slot_cell (sensor, start, length, direction, class, count)"
+            " SELECT ?, ?, ?, direction, class, count FROM held_cell"
+            " WHERE hold = ? AND sensor = ? AND length = ? AND start = ?"
+            " ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            (*here, *key),
+        )
     for table in ("held_cell", "held_slot"):
         database.execute(f"DELETE FROM {table} WHERE {_UNDECIDED}")  # noqa: S608
     database.execute("DELETE FROM hold WHERE discarded_s IS NULL")

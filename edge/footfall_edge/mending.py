@@ -93,10 +93,11 @@ class Trouble:
     """Whether its latest changes are gone as a whole, so that nobody knows which slots have been numbered since."""
 
 
-def trouble(path: Path, *, killed: bool) -> Trouble | None:
+def trouble(path: Path, *, used: bool, killed: bool) -> Trouble | None:
     """What is wrong with the outbox at `path`; None if nothing is, or if there is none yet. Changes nothing.
 
-    `killed`: whoever had it last did not close it. Then it has a write-ahead log.
+    `used`: somebody has worked with it; an empty file that nobody has is one that could not be made. `killed`: whoever
+    had it last did not close it. Then it has a write-ahead log.
 
     Raises:
         ForeignFileError: it is another program's database, or one of a newer version of this program.
@@ -106,7 +107,7 @@ def trouble(path: Path, *, killed: bool) -> Trouble | None:
     if not path.exists():
         return Trouble(["the file is gone and its -wal is there"]) if is_log(wal) else None
     if not path.stat().st_size:
-        return Trouble(["the file is empty"])
+        return Trouble(["the file is empty"]) if used or is_log(wal) else None
     if killed and not is_log(wal):
         return Trouble(["its -wal, with the latest changes, is gone or cannot be read"], lost_log=True)
     try:

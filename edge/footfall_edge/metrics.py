@@ -35,4 +35,14 @@ DAMAGED_REPORTS = Counter(
 )
 MENDINGS = Counter("footfall_edge_outbox_mendings_total", "Times a damaged outbox was replaced when it was opened")
 OUTBOX_BYTES = Gauge("footfall_edge_outbox_bytes", "Bytes used of the outbox file")
+OUTBOX_OVER = Gauge(
+    "footfall_edge_outbox_over_budget", "1 while space is short although all that may go has gone; nothing is lost"
+)
+OUTBOX_RESERVE = Gauge("footfall_edge_outbox_reserve_bytes", "Room kept beside the outbox for a full disk")
+FORGOTTEN_EARLY = Counter(
+    "footfall_edge_forgotten_early_total", "Stored reports forgotten before their time because space was short"
+)
+COARSENED = Counter(
+    "footfall_edge_coarsened_slots_total", "Slots put into coarser ones because space was short", ["step"]
+)
 OLDEST_WAITING = Gauge("footfall_edge_oldest_waiting_seconds", "Age of the oldest thing not known to be stored")

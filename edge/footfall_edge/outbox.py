@@ -18,28 +18,32 @@ too; both are done when the file is opened.
 """
 
 import fcntl
+import heapq
 import json
 import logging
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import groupby
+from functools import partial
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final, Self, TypeVar
 from uuid import UUID
 
 from footfall_contract.errors import ContractError
 from footfall_contract.notice import CommitNotice, StreamState
 from footfall_contract.report import encode_cbor
-from footfall_contract.words import MAX_SPAN_S
+from footfall_contract.words import MAX_SPAN_S, SLOT_LENGTHS_S
 from footfall_edge import holding, mending, metrics
+from footfall_edge.coarsen import Booked, Merge, coarser, merges
 from footfall_edge.counts import Cursor, Passages
+from footfall_edge.pages import is_log
 from footfall_edge.schema import add_functions, report_crc, upgrade
 from footfall_edge.slots import (
     MAX_PACKED_SLOTS,
@@ -59,10 +63,24 @@ from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 SLOT_KEPT_S: Final = 2 * 86400
 """Seconds for which the row of a reported slot is kept."""
 _LOOK_S: Final = 3600
 """Seconds of stamped slots that are looked at in one go."""
+
+# What one transaction writes has to find room on a disk that is nearly full. With these it is some 100 kB, and 220 kB
+# where reports are numbered.
+COARSENED_AT_ONCE: Final = 150
+"""Slots that are made coarser in one transaction."""
+STORED_AT_ONCE: Final = 20
+"""Stored reports that are marked or forgotten in one transaction when space is short."""
+NUMBERED_AT_ONCE: Final = 4
+"""Reports that get their number in one transaction."""
+
+NEARLY_FULL: Final = 2**20
+"""Bytes free on a disk below which SQLite may lack room for the small files that it needs to open a database."""
 
 
 class OutboxError(Exception):
@@ -138,10 +156,14 @@ def surviving(what: str) -> Iterator[None]:
 class Outbox:
     """An open outbox. Not for several threads: the agent's one loop owns it."""
 
-    def __init__(self, database: sqlite3.Connection, lock: IO[str] | None) -> None:
+    def __init__(self, database: sqlite3.Connection, lock: "_Lock | None") -> None:
         self._database = database
         self._lock = lock
         self._streams: set[UUID] = set()
+        self.full = False
+        """Something could not be written because there was no room. Whoever makes room sets it back."""
+        self.last_resort: Callable[[], None] = lambda: None
+        """Gives up what is kept for a full disk. For what in turn makes room."""
 
     @classmethod
     def open(cls, path: Path, *, machine: str | None = None) -> Self:
@@ -150,23 +172,24 @@ class Outbox:
         A damaged one is mended (see `mending`). `machine` is the fingerprint of this computer: in a file that came from
         another one, what has no number yet is put on hold (see `holding`). None: nobody knows, nothing is compared.
 
+        On a full disk it opens too: at the cost of the reserve beside it (see `reserve_of`), or, where there is none,
+        unchecked and in such a way that nobody can look at it.
+
         Raises:
             OutboxError: another process has it, the folder is missing or may not be written, or the file is no outbox.
         """
-        lock, before = _lock(path)
-        try:
-            _mend(path, before)
-            database = sqlite3.connect(path, isolation_level=None)
-            _prepare(database, path)
-            outbox = cls(database, lock)
-            noted = outbox._begin(path, machine)
-            _write(lock, str(os.getpid()) if noted else f"{os.getpid()} {_UNNOTED}")
-        except (sqlite3.Error, OSError) as error:
-            _release(lock, before)
-            raise OutboxError(f"the outbox {path} cannot be used: {error}") from error
-        except BaseException:
-            _release(lock, before)
-            raise
+        with ExitStack() as undo:
+            lock = undo.enter_context(closing(_Lock.take(path)))
+            try:
+                _mend(path, lock)
+                # The -wal is known to be sound. From here on to the next commit SQLite may remove it.
+                lock.say(_NO_LOG if path.exists() and path.stat().st_size else _MAKING)
+                outbox = cls(_opened(path), lock)
+                undo.callback(outbox.close)
+                outbox._begin(path, machine)
+            except (sqlite3.Error, OSError) as error:
+                raise OutboxError(f"the outbox {path} cannot be used: {error}") from error
+            undo.pop_all()
         return outbox
 
     @classmethod
@@ -188,12 +211,13 @@ class Outbox:
 
     def close(self) -> None:
         """Let go of the file and the lock."""
-        if self._lock is not None and not self._lock.closed:
+        if self._lock is not None:
             # On the disk before SQLite removes the -wal: without one, after a kill, the file is taken for damaged.
-            _write(self._lock, _CLOSED)
+            self._lock.say(_CLOSED)
         self._database.close()
         if self._lock is not None:
             self._lock.close()
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -203,36 +227,34 @@ class Outbox:
     ) -> None:
         self.close()
 
-    def _begin(self, path: Path, machine: str | None) -> bool:
-        """Take note that the file is in use, and where; False if there is no room to write that down."""
+    def _begin(self, path: Path, machine: str | None) -> None:
+        """Take note that the file is in use, and where."""
         (before,) = self._database.execute("SELECT machine FROM about").fetchone()
         copied = machine is not None and before is not None and before != machine
-        noted = True
         try:
-            with self._transaction():
-                # Written each time, so that there is a -wal for as long as the file is open.
-                self._database.execute(
-                    "UPDATE about SET opened = opened + 1, machine = coalesce(?, machine)", (machine,)
-                )
-                if copied:
-                    moved = holding.hold(self._database, _COPIED, int(datetime.now(UTC).timestamp()))
-                    log.warning(
-                        "this outbox was brought here from another computer: what had no number yet is put on hold",
-                        extra=facts(outbox=path, slots=moved.slots, passages=moved.passages),
-                    )
+            _making_do(path, "write to the outbox", lambda: self._take_over(path, machine, copied=copied))
         except sqlite3.OperationalError as error:
-            if copied or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            if copied or not _wants_room(error, path):
                 raise
             # A full disk is no reason not to start: what waits can be sent, and that makes room.
             log.error("the outbox cannot be written", extra=facts(during="opening it", reason=error))  # noqa: TRY400
-            noted = False
         held = holding.held(self._database)
         if held:
             log.warning(
                 "slots are on hold and not sent: decide with footfall-edge outbox adopt, or discard-held",
                 extra=facts(outbox=path, slots=sum(held.values()), why="; ".join(holding.reasons(self._database))),
             )
-        return noted
+
+    def _take_over(self, path: Path, machine: str | None, *, copied: bool) -> None:
+        with self._transaction():
+            # Written each time, so that there is a -wal for as long as the file is open.
+            self._database.execute("UPDATE about SET opened = opened + 1, machine = coalesce(?, machine)", (machine,))
+            moved = holding.hold(self._database, _COPIED, int(datetime.now(UTC).timestamp())) if copied else None
+        if moved is not None:
+            log.warning(
+                "this outbox was brought here from another computer: what had no number yet is put on hold",
+                extra=facts(outbox=path, slots=moved.slots, passages=moved.passages),
+            )
 
     # Unnumbered: what the devices said.
 
@@ -271,6 +293,8 @@ class Outbox:
         noted: Counter[str] = Counter()
         with self._transaction():
             for slot in silent:
+                if self._coarsened(*slot):
+                    continue
                 noted[slot[0]] += self._database.execute(
                     "INSERT OR IGNORE INTO slot (sensor, start, length, measured_ms, waiting) VALUES (?, ?, ?, 0, 1)",
                     slot,
@@ -353,15 +377,16 @@ class Outbox:
         return [Stamped(*row) for row in rows]
 
     def _add(self, sensor: str, piece: Piece) -> None:
+        start, length = self._in_its_place(sensor, piece.start, piece.length)
         self._database.execute(
             "INSERT INTO slot (sensor, start, length, measured_ms, waiting) VALUES (?, ?, ?, ?, 1)"
             " ON CONFLICT DO UPDATE SET measured_ms = measured_ms + excluded.measured_ms, waiting = 1",
-            (sensor, piece.start, piece.length, piece.measured_ms),
+            (sensor, start, length, piece.measured_ms),
         )
         self._database.executemany(
             "INSERT INTO slot_cell (sensor, start, length, direction, class, count) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            [(sensor, piece.start, piece.length, *cell) for cell in piece.passages],
+            [(sensor, start, length, *cell) for cell in piece.passages],
         )
 
     def _advance(self, sensor: str, cursor: Cursor) -> None:
@@ -381,21 +406,40 @@ class Outbox:
         """Put closed slots into up to `most` reports of `stream` and fix their bytes; oldest slots first.
 
         `closed_until` and `now_s` are UTC unix seconds. When this returns the numbers are on disk: the reports may be
-        sent.
+        sent. If it fails some may have got theirs all the same: `uncommitted` has them.
         """
-        if most <= 0:
-            return []
+        reports: list[Report] = []
+        while len(reports) < most:
+            at_once = min(NUMBERED_AT_ONCE, most - len(reports))
+            numbering = partial(
+                self._number, sensor, stream, closed_until=closed_until, every_s=every_s, most=at_once, now_s=now_s
+            )
+            try:
+                some = numbering()
+            except sqlite3.OperationalError:
+                if not self.full:
+                    raise
+                # What is sent will be stored, and may go then: on a full disk this is a way out.
+                self.last_resort()
+                some = numbering()
+            reports += some
+            if len(some) < at_once:
+                break
+        return reports
+
+    def _number(
+        self, sensor: str, stream: UUID, *, closed_until: int, every_s: int, most: int, now_s: int
+    ) -> list[Report]:
         with self._transaction():
             waiting = self._waiting(sensor, closed_until, limit=most * MAX_PACKED_SLOTS)
             ready = [slot for slot in waiting if closed(slot, closed_until, every_s)]
             if not ready:
                 return []
             seq = self._next_seq(sensor, stream)
-            reports: list[Report] = []
-            for run in pack(ready):
-                if len(reports) == most:
-                    break
-                reports.append(self._freeze(sensor, stream, seq + len(reports), run, now_s))
+            reports = [
+                self._freeze(sensor, stream, seq + number, run, now_s)
+                for number, run in enumerate(islice(pack(ready), most))
+            ]
             self._database.execute("UPDATE stream SET next_seq = ? WHERE stream = ?", (seq + len(reports), str(stream)))
         return reports
 
@@ -404,8 +448,8 @@ class Outbox:
         return self._read(f"{_REPORT} WHERE sensor = ? AND committed_s IS NULL ORDER BY id LIMIT ?", sensor, limit)
 
     def report(self, report_id: int) -> Report | None:
-        """One report, if it is still there and its bytes are what they were."""
-        found = self._read(f"{_REPORT} WHERE id = ?", report_id)
+        """One report, if it is still to be sent and its bytes are what they were."""
+        found = self._read(f"{_REPORT} WHERE id = ? AND committed_s IS NULL", report_id)
         return found[0] if found else None
 
     def _read(self, query: str, *values: str | int) -> list[Report]:
@@ -434,13 +478,33 @@ class Outbox:
                 self._database.execute("DELETE FROM report WHERE id = ?", (report_id,))
 
     def _waiting(self, sensor: str, before: int, limit: int) -> list[Waiting]:
+        """What waits and began before, length by length; first the length that has the oldest: the coarser is older."""
+        found: list[Waiting] = []
+        for length in self._lengths_waiting(sensor):
+            if len(found) == limit:
+                break
+            rows = self._database.execute(
+                "SELECT start, length, measured_ms, reported_s, direction, class, count FROM ("
+                " SELECT * FROM slot WHERE sensor = ? AND length = ? AND waiting = 1 AND start < ?"
+                " ORDER BY start LIMIT ?)"
+                " LEFT JOIN slot_cell USING (sensor, length, start) ORDER BY start, direction, class",
+                (sensor, length, before, limit - len(found)),
+            )
+            found += [_slot(list(group)) for _, group in groupby(rows, key=itemgetter(0))]
+        return found
+
+    def _lengths_waiting(self, sensor: str) -> list[int]:
+        """Every length of which something waits, found without going through it all."""
         rows = self._database.execute(
-            "SELECT start, length, measured_ms, reported_s, direction, class, count"
-            " FROM (SELECT * FROM slot WHERE sensor = ? AND waiting = 1 AND start < ? ORDER BY length, start LIMIT ?)"
-            " LEFT JOIN slot_cell USING (sensor, length, start) ORDER BY length, start, direction, class",
-            (sensor, before, limit),
+            "WITH RECURSIVE kind (length) AS ("
+            " SELECT min(length) FROM slot WHERE sensor = ?1 AND waiting = 1 UNION ALL"
+            " SELECT (SELECT min(length) FROM slot WHERE sensor = ?1 AND waiting = 1 AND length > kind.length)"
+            " FROM kind WHERE length IS NOT NULL)"
+            " SELECT length FROM kind WHERE length IS NOT NULL"
+            " ORDER BY (SELECT min(start) FROM slot WHERE sensor = ?1 AND waiting = 1 AND length = kind.length)",
+            (sensor,),
         )
-        return [_slot(list(group)) for _, group in groupby(rows, key=itemgetter(1, 0))]
+        return [length for (length,) in rows]
 
     def _next_seq(self, sensor: str, stream: UUID) -> int:
         self._streams.add(stream)
@@ -477,38 +541,66 @@ class Outbox:
         another, and the highest counts. In a new epoch only the notice counts: what it does not cover is to be sent
         again. `now_s` (UTC unix seconds) dates the commits; None while the clock is not trusted.
         """
-        with self._transaction():
-            reopened = 0
-            (epoch,) = self._database.execute("SELECT epoch FROM about").fetchone()
-            if epoch != str(notice.epoch):
-                self._database.execute("UPDATE about SET epoch = ?", (str(notice.epoch),))
-                self._database.execute("UPDATE stream SET committed = '[0, []]' WHERE committed <> '[0, []]'")
-                reopened = self._reopen(notice)
-            committed: list[int] = []
-            for sensor, streams in notice.sensors.items():
-                for state in streams:
-                    committed += self._commit(sensor, state, now_s)
+        try:
+            with self._transaction():
+                return self._believe(notice, now_s, nullcontext)
+        except sqlite3.OperationalError:
+            if not self.full:
+                raise
+        # What is stored may go: on a full disk this is the way out, in steps for which there is room.
+        self.last_resort()
+        return self._believe(notice, now_s, self._transaction)
+
+    def _believe(
+        self, notice: CommitNotice, now_s: int | None, step: Callable[[], AbstractContextManager[None]]
+    ) -> Settled:
+        with step():
+            reopened = self._begin_epoch(notice)
+        committed: list[int] = []
+        for sensor, streams in notice.sensors.items():
+            for state in streams:
+                with step():
+                    self._note_state(sensor, state)
+                for first, end in ((0, state.next), *state.above):
+                    while True:
+                        with step():
+                            some = self._commit(sensor, state.stream, first, end, now_s)
+                        committed += some
+                        if len(some) < STORED_AT_ONCE:
+                            break
         return Settled(frozenset(committed), reopened)
 
-    def _commit(self, sensor: str, state: StreamState, now_s: int | None) -> list[int]:
+    def _begin_epoch(self, notice: CommitNotice) -> int:
+        """If `notice` is of a new epoch, forget what was said before; returns how many reports are to be sent again."""
+        (epoch,) = self._database.execute("SELECT epoch FROM about").fetchone()
+        if epoch == str(notice.epoch):
+            return 0
+        self._database.execute("UPDATE about SET epoch = ?", (str(notice.epoch),))
+        self._database.execute("UPDATE stream SET committed = '[0, []]' WHERE committed <> '[0, []]'")
+        return self._reopen(notice)
+
+    def _note_state(self, sensor: str, state: StreamState) -> None:
         stream = str(state.stream)
         self._database.execute(
             "UPDATE stream SET committed = ?1"
             " WHERE stream = ?2 AND sensor = ?3 AND committed <> ?1 AND json_extract(committed, '$[0]') <= ?4",
             (json.dumps([state.next, state.above]), stream, sensor, state.next),
         )
-        rows: list[tuple[int]] = []
         for first, end in ((0, state.next), *state.above):
-            rows += self._database.execute(
-                "UPDATE report SET committed_s = coalesce(?, numbered_s)"
-                " WHERE stream = ? AND sensor = ? AND seq >= ? AND seq < ? AND committed_s IS NULL RETURNING id",
-                (now_s, stream, sensor, first, end),
-            ).fetchall()
             # Stored before the disk changed it: nothing of it is missing.
             self._database.execute(
                 "DELETE FROM set_aside WHERE stream = ? AND sensor = ? AND seq >= ? AND seq < ?",
                 (stream, sensor, first, end),
             )
+
+    def _commit(self, sensor: str, stream: UUID, first: int, end: int, now_s: int | None) -> list[int]:
+        """Take some reports from number `first` to before `end` for stored; returns their ids."""
+        rows = self._database.execute(
+            "UPDATE report SET committed_s = coalesce(?, numbered_s) WHERE id IN ("
+            " SELECT id FROM report WHERE stream = ? AND sensor = ? AND seq >= ? AND seq < ? AND committed_s IS NULL"
+            " LIMIT ?) RETURNING id",
+            (now_s, str(stream), sensor, first, end, STORED_AT_ONCE),
+        ).fetchall()
         return [report_id for (report_id,) in rows]
 
     def _reopen(self, notice: CommitNotice) -> int:
@@ -547,11 +639,7 @@ class Outbox:
             )
             holding.forget(self._database, now_s)
         while self.bytes_used() > max_bytes:
-            with self._transaction():
-                oldest = self._database.execute(
-                    "DELETE FROM report WHERE id IN"
-                    " (SELECT id FROM report WHERE committed_s IS NOT NULL ORDER BY committed_s, id LIMIT 1000)"
-                ).rowcount
+            oldest = self.forget_committed()
             forgotten += oldest
             if not oldest:
                 break
@@ -581,11 +669,142 @@ class Outbox:
 
     def bytes_used(self) -> int:
         """Bytes of the file that hold something."""
-        pages, free, size = (
-            int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("page_count", "freelist_count", "page_size")
-        )
+        pages, free, size = (self._pragma(name) for name in ("page_count", "freelist_count", "page_size"))
         return (pages - free) * size
+
+    def bytes_free(self) -> int:
+        """Bytes of the file that hold nothing: it can be written into them without growing."""
+        return self._pragma("freelist_count") * self._pragma("page_size")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
+
+    # Room, when space is short. What decides is in `footfall_edge.room`.
+
+    def write_sparingly(self, journal_bytes: int) -> None:
+        """Keep SQLite's journal (the WAL) at about `journal_bytes`, whatever is in one transaction apart."""
+        self._database.execute(f"PRAGMA wal_autocheckpoint = {max(1, journal_bytes // self._pragma('page_size'))}")
+
+    def shorten_journal(self) -> bool:
+        """Bring what is in the journal into the file and cut it to nothing; False if somebody is looking just now."""
+        if self._lock is not None:
+            self._lock.say(_NO_LOG)
+        busy, *_ = self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+    def forget_committed(self, most: int = STORED_AT_ONCE) -> int:
+        """Forget up to `most` committed reports before their time, the oldest first; returns how many."""
+        with self._transaction():
+            return self._database.execute(
+                "DELETE FROM report WHERE id IN"
+                " (SELECT id FROM report WHERE committed_s IS NOT NULL ORDER BY committed_s, id LIMIT ?)",
+                (most,),
+            ).rowcount
+
+    def coarsen(
+        self, step_s: int, closed_until: Callable[[str], int | None], *, waiting: bool, since: int = 0
+    ) -> Iterator[int]:
+        """Merge slots from `since` (UTC unix seconds) on into steps of `step_s` seconds, the oldest first.
+
+        With `waiting` those steps in which something waits, else the records of what was reported. What is not over at
+        the time that `closed_until` gives for its sensor stays as it is. Each round is a transaction of bounded size
+        and yields how many slots it put into coarser ones; the caller stops when that is enough.
+        """
+        ahead: list[tuple[int, int, str]] = []
+
+        def look_on(sensor: str, since: int) -> None:
+            found = self._finer(sensor, step_s, since, waiting=waiting)
+            if found is not None:
+                heapq.heappush(ahead, (*found, sensor))
+
+        for sensor in self._with_slots():
+            look_on(sensor, since)
+        while ahead:
+            start, length, sensor = heapq.heappop(ahead)
+            start = start // step_s * step_s
+            end = start + max(1, COARSENED_AT_ONCE * length // step_s) * step_s
+            end = min(end, (closed_until(sensor) or 0) // step_s * step_s)
+            if end > start:
+                yield self._coarsen(sensor, step_s, start, end, waiting=waiting)
+                look_on(sensor, end)
+
+    def _with_slots(self) -> list[str]:
+        """Every sensor that has a slot, found without going through all slots."""
+        sensors: list[str] = []
+        query = "SELECT min(sensor) FROM slot WHERE sensor > ?"
+        while (found := self._database.execute(query, (sensors[-1] if sensors else "",)).fetchone()[0]) is not None:
+            sensors.append(found)
+        return sensors
+
+    def _finer(self, sensor: str, step_s: int, since: int, *, waiting: bool) -> tuple[int, int] | None:
+        """Start and length of the oldest slot from `since` on that is finer than `step_s`."""
+        # Written out, because SQLite takes the index of what waits only for a condition it can read.
+        which = "waiting = 1" if waiting else "waiting = 0"
+        query = f"SELECT min(start) FROM slot WHERE sensor = ? AND length = ? AND start >= ? AND {which}"  # noqa: S608
+        found = [
+            (start, length)
+            for length in SLOT_LENGTHS_S
+            if length < step_s
+            for (start,) in self._database.execute(query, (sensor, length, since))
+            if start is not None
+        ]
+        return min(found, default=None)
+
+    def _coarsen(self, sensor: str, step_s: int, start: int, end: int, *, waiting: bool) -> int:
+        with self._transaction():
+            found = merges(self._booked(sensor, step_s, start, end), step_s, end, waiting=waiting)
+            for merge in found:
+                self._merge(sensor, merge)
+        return sum(slot.length < step_s for merge in found for slot in merge.gone)
+
+    def _booked(self, sensor: str, step_s: int, start: int, end: int) -> list[Booked]:
+        """What is known from `start` to `end`, no coarser than `step_s`."""
+        rows = self._database.execute(
+            "SELECT start, length, measured_ms, reported_s, waiting, direction, class, count"
+            " FROM (SELECT * FROM slot WHERE sensor = ? AND length IN (SELECT value FROM json_each(?))"
+            " AND start >= ? AND start < ?)"
+            " LEFT JOIN slot_cell USING (sensor, length, start) ORDER BY length, start, direction, class",
+            (sensor, json.dumps([*(length for length in SLOT_LENGTHS_S if length < step_s), step_s]), start, end),
+        ).fetchall()
+        return [
+            Booked(start, length, measured_ms, reported_s, bool(waiting), _passages(row[5:] for row in group))
+            for (start, length, measured_ms, reported_s, waiting), group in groupby(rows, itemgetter(0, 1, 2, 3, 4))
+        ]
+
+    def _merge(self, sensor: str, merge: Merge) -> None:
+        keys = [(sensor, slot.length, slot.start) for slot in merge.gone]
+        # The slots first: then nobody adds up what is left of their cells.
+        for table in ("slot", "slot_cell"):
+            self._database.executemany(
+                f"DELETE FROM {table} WHERE sensor = ? AND length = ? AND start = ?",  # noqa: S608  # a name from here
+                keys,
+            )
+        into = merge.into
+        self._database.execute(
+            "INSERT INTO slot (sensor, start, length, measured_ms, reported_s, waiting) VALUES (?, ?, ?, ?, ?, ?)",
+            (sensor, into.start, into.length, into.measured_ms, into.reported_s, int(into.waiting)),
+        )
+        self._database.executemany(
+            "INSERT INTO slot_cell (sensor, start, length, direction, class, count) VALUES (?, ?, ?, ?, ?, ?)",
+            [(sensor, into.start, into.length, *cell) for cell in into.passages],
+        )
+
+    def _in_its_place(self, sensor: str, start: int, length: int) -> tuple[int, int]:
+        """Start and length of the slot that has the seconds of this one: itself, or the one that it became a part of.
+
+        A coarser slot knows which of its seconds are claimed. Where it has none, measured or claimed, a slot of its own
+        is the finer answer. So is it beside a recovered sum that happens to have the shape of a quarter hour.
+        """
+        place = self._coarsened(sensor, start, length, "AND (measured_ms > 0 OR reported_s > 0)")
+        return (start, length) if place is None else place
+
+    def _coarsened(self, sensor: str, start: int, length: int, which: str = "") -> tuple[int, int] | None:
+        """Start and length of the coarser slot that has taken the place of this one."""
+        query = f"SELECT 1 FROM slot WHERE sensor = ? AND start = ? AND length = ? {which}"  # noqa: S608
+        for place in coarser(start, length):
+            if self._database.execute(query, (sensor, *place)).fetchone():
+                return place
+        return None
 
     def sensors(self) -> set[str]:
         """Every sensor that has something in the outbox which is not committed, configured today or not."""
@@ -624,7 +843,7 @@ class Outbox:
     def adopt(self) -> holding.Moved:
         """Count what is on hold: nobody else will report it."""
         with self._transaction():
-            return holding.adopt(self._database)
+            return holding.adopt(self._database, self._in_its_place)
 
     def discard_held(self, now_s: int) -> holding.Moved:
         """Count nothing of what is on hold: somebody else has reported it. `now_s` in UTC unix seconds."""
@@ -637,73 +856,173 @@ class Outbox:
         try:
             yield
             self._database.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
+            self.full = self.full or _is_full(error)
             # A full disk may have ended the transaction already.
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
+        if self._lock is not None:
+            self._lock.say_at_work()
 
 
 _REPORT: Final = "SELECT id, sensor, stream, seq, payload, crc FROM report"
 _COPIED: Final = "the outbox was brought here from another computer, which may have sent these slots itself"
+
+
+# What the lock file says: how the outbox is left if the process ends just now.
 _CLOSED: Final = "closed"
-"""What the lock file says of an outbox that nobody has and that was closed; else it has the number of a process."""
-_UNNOTED: Final = "(may have no -wal)"
-"""What it says after that number while nothing could be written."""
+"""All is in the file."""
+_AT_WORK: Final = "{pid}"
+"""The latest is in the -wal."""
+_NO_LOG: Final = "{pid} (may have no -wal)"
+"""It has just been opened, or the -wal was emptied, and nothing was written since."""
+_MAKING: Final = ""
+"""The file is being made: nothing was in it yet."""
+_LOCK_LENGTH: Final = 40
+"""Bytes of the lock file, blanks included."""
 
 
-def _lock(path: Path) -> tuple[IO[str], str]:
-    """Hold the lock file beside `path`. The kernel lets go of it when the process ends, however it ends.
+class _Lock:
+    """The lock file beside an outbox. The kernel lets go of it when the process ends, however it ends."""
 
-    Returns what it said before, too.
-    """
-    if path.is_dir():
-        raise OutboxError(f"the outbox {path} cannot be used: it is a folder; [outbox] path has to name a file")
-    place = path.with_name(path.name + ".lock")
-    try:
-        file = place.open("a+", encoding="ascii", errors="replace")
-    except OSError as error:
-        raise OutboxError(f"the outbox {path} cannot be used: {place}: {error.strerror}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise OutboxError(
-            f"the outbox {path} is in use by another footfall-edge (process {holder}); "
-            "stop that one first, or give this one another [outbox] path"
-        ) from error
-    file.seek(0)
-    return file, file.read(100).strip()
+    def __init__(self, file: IO[bytes], wal: Path) -> None:
+        self._file = file
+        self._wal = wal
+        self._said = ""
+        self.before = self._read()
+        """What it said when it was taken."""
+
+    @classmethod
+    def take(cls, path: Path) -> Self:
+        """Hold the lock of the outbox at `path`.
+
+        Raises:
+            OutboxError: somebody else has it, or it cannot be made.
+        """
+        if path.is_dir():
+            raise OutboxError(f"the outbox {path} cannot be used: it is a folder; [outbox] path has to name a file")
+        place = path.with_name(path.name + ".lock")
+        try:
+            file = os.fdopen(os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b", buffering=0)
+        except OSError as error:
+            raise OutboxError(f"the outbox {path} cannot be used: {place}: {error.strerror}") from error
+        lock = cls(file, path.with_name(path.name + "-wal"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise OutboxError(
+                f"the outbox {path} is in use by another footfall-edge (process {lock.before or 'unknown'}); "
+                "stop that one first, or give this one another [outbox] path"
+            ) from error
+        return lock
+
+    def _read(self) -> str:
+        return os.pread(self._file.fileno(), 100, 0).decode("ascii", "replace").strip()
+
+    def say(self, text: str) -> None:
+        """Have it say `text`, also after a power cut. It is written over what is there: that needs no room."""
+        self._said = text
+        with suppress(OSError):
+            os.pwrite(self._file.fileno(), text.format(pid=os.getpid()).ljust(_LOCK_LENGTH).encode("ascii"), 0)
+            os.fsync(self._file.fileno())
+
+    def say_at_work(self) -> None:
+        """After something was written: have it say that there is a -wal, if it does not and there is."""
+        if self._said != _AT_WORK and is_log(self._wal):
+            self.say(_AT_WORK)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._file.close()
 
 
-def _write(lock: IO[str], text: str) -> None:
-    """Have the lock file say `text`, also after a power cut. A full disk is no reason to stop."""
-    with suppress(OSError):
-        lock.truncate(0)
-        lock.write(text)
-        lock.flush()
-        os.fsync(lock.fileno())
-
-
-def _release(lock: IO[str], text: str) -> None:
-    _write(lock, text)
-    lock.close()
-
-
-def _mend(path: Path, before: str) -> None:
-    """Replace the file at `path` if it is damaged. `before`: what its lock file said."""
+def _mend(path: Path, lock: _Lock) -> None:
+    """Replace the file at `path` if it is damaged."""
     try:
         mending.finish(path)
-        trouble = mending.trouble(path, killed=before.isdigit())
+        trouble = _trouble(path, lock.before)
         if trouble is not None:
-            mending.say(path, mending.mend(path, trouble, ours=bool(before), now=datetime.now(UTC)))
+            mending.say(path, mending.mend(path, trouble, ours=bool(lock.before), now=datetime.now(UTC)))
             metrics.MENDINGS.inc()
     except mending.ForeignFileError as error:
         raise OutboxError(f"the outbox {path} {error}") from error
     except mending.MendingError as error:
         raise OutboxError(f"the outbox {path} {error}") from error
+
+
+def _trouble(path: Path, before: str) -> mending.Trouble | None:
+    """What is wrong with the file at `path`; on a disk too full even for looking, nothing as far as is known."""
+
+    def look() -> mending.Trouble | None:
+        return mending.trouble(path, used=bool(before), killed=before.isdigit())
+
+    try:
+        return _making_do(path, "check the outbox", look)
+    except sqlite3.OperationalError as error:
+        if not _wants_room(error, path):
+            raise
+        log.warning("the outbox is not checked: there is no room for it", extra=facts(path=path, reason=error))
+        return None
+
+
+def reserve_of(path: Path) -> Path:
+    """The file beside the outbox at `path` that takes up room, to be given up when there is no other."""
+    return path.with_name(path.name + ".reserve")
+
+
+def _making_do(path: Path, what: str, attempt: Callable[[], T]) -> T:
+    """Make `attempt`, and where there is no room for it a second one, at the cost of the reserve."""
+    try:
+        return attempt()
+    except sqlite3.OperationalError as error:
+        reserve = reserve_of(path)
+        if not _wants_room(error, path) or not reserve.is_file():
+            raise
+    log.warning("there is no room: the reserve is given up", extra=facts(path=path, to=what))
+    reserve.unlink()
+    return attempt()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The database at `path`, ready to work with, also on a full disk."""
+    try:
+        return _making_do(path, "open the outbox", lambda: _connected(path))
+    except sqlite3.OperationalError as error:
+        if not _wants_room(error, path):
+            raise
+    # A lock on the whole file saves the 32 KiB that SQLite shares with others who read it.
+    return _connected(path, "locking_mode = EXCLUSIVE")
+
+
+def _connected(path: Path, *pragmas: str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        for pragma in pragmas:
+            database.execute(f"PRAGMA {pragma}").fetchall()
+        _prepare(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether SQLite says that there is no room."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+
+
+def _wants_room(error: sqlite3.OperationalError, path: Path) -> bool:
+    """Whether an outbox that is there cannot be opened because the files that SQLite needs beside it have no room."""
+    if not path.exists():
+        return False
+    disk = os.statvfs(path.absolute().parent)
+    # With a missing or unreadable file, a folder, or a broken disk SQLite says the same as with a full one.
+    nearly_full = disk.f_bavail * disk.f_frsize < NEARLY_FULL
+    return _is_full(error) or (
+        nearly_full and error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+    )
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
@@ -726,14 +1045,19 @@ def _totals(text: str) -> dict[tuple[int, int], int] | None:
     return None if totals is None else {(direction, class_): total for direction, class_, total in totals}
 
 
+def _passages(cells: Iterable[tuple[int | None, int | None, int | None]]) -> Passages:
+    """The passages of a slot from its cells; one without any has a single one of nothing."""
+    return tuple(
+        (direction, class_, count)
+        for direction, class_, count in cells
+        if direction is not None and class_ is not None and count is not None
+    )
+
+
 def _slot(rows: Sequence[tuple[int, int, int, int, int | None, int | None, int | None]]) -> Waiting:
     """A slot from its rows, one for each of its cells or a single one without."""
     start, length, measured_ms, reported_s, *_ = rows[0]
-    passages: Passages = tuple(
-        (direction, class_, count)
-        for *_, direction, class_, count in rows
-        if direction is not None and class_ is not None and count is not None
-    )
+    passages = _passages(row[4:] for row in rows)
     # Never more than the slot has, also when a fragment comes after its slot was reported.
     return Waiting(start, length, max(0, observed_seconds(measured_ms, length) - reported_s), passages)
 

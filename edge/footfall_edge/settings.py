@@ -41,7 +41,7 @@ class OutboxSettings(Section):
     """Where counts wait until they are stored."""
 
     path: Path = Field(description="the outbox file, on a disk that keeps what was written")
-    max_mb: int = Field(512, ge=8, description="megabytes; above this, committed reports go before their time")
+    max_mb: int = Field(512, ge=1, description="megabytes; above this stored reports go, then slots become coarser")
     keep_committed_days: int = Field(14, ge=1, le=366, description="days for which committed reports are kept")
 
 

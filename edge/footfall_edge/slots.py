@@ -210,7 +210,7 @@ def closed(waiting: Waiting, closed_until: int, every_s: int) -> bool:
 def pack(slots: Iterable[Waiting]) -> Iterator[tuple[Waiting, ...]]:
     """Consecutive slots of one length together, up to `MAX_PACKED_SLOTS`; each span alone.
 
-    `slots` come in order of length and time.
+    `slots` come length by length, those of one length in order of time.
     """
     run: list[Waiting] = []
     for slot in slots:

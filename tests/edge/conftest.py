@@ -1,5 +1,6 @@
 """An edge to test: in a thread of the test, or as the process it is."""
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,7 @@ from footfall_sim import firmware
 
 Configure: TypeAlias = Callable[..., EdgeSettings]
 RunEdge: TypeAlias = Callable[..., AbstractContextManager[None]]
+SmallDisk: TypeAlias = Callable[[int], Path]
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +78,23 @@ def run_edge() -> RunEdge:
             raise raised[0]
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Makes a disk of so many KiB that is in memory; called again, it becomes that big."""
+    folder = tmp_path / "disk"
+
+    def mount(kib: int) -> Path:
+        options = f"size={kib}k" if not folder.is_mount() else f"remount,size={kib}k"
+        folder.mkdir(exist_ok=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            pytest.skip(f"no small disk: a tmpfs may not be mounted here: {done.stderr.strip()}")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -7,6 +7,7 @@ it, and prints how many there are. The last one was not killed.
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -54,8 +55,8 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(folder: Path) -> int:
-    """Let one child after the other live a statement longer; returns how many there were."""
+def each_statement(folder: Path, work: Callable[[Path], None]) -> int:
+    """Let one child after the other live a statement longer at `work`; returns how many there were."""
     number = 0
     while True:
         number += 1
@@ -68,4 +69,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1])))  # the caller reads it
+    print(each_statement(Path(sys.argv[1]), work))  # the caller reads it

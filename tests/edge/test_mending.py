@@ -21,6 +21,7 @@ import pytest
 from footfall_contract.notice import CommitNotice, StreamState
 from footfall_contract.report import decode
 from footfall_edge import mending, schema
+from footfall_edge.coarsen import MINUTE_S, QUARTER_HOUR_S
 from footfall_edge.counts import Cursor
 from footfall_edge.mending import Summary, mendings
 from footfall_edge.outbox import Entry, Outbox, OutboxError
@@ -136,6 +137,19 @@ def grow(path: Path) -> Path:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound outbox with much in every table; not to be changed."""
     return grow(tmp_path_factory.mktemp("large") / "outbox.sqlite")
+
+
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after its slots became coarser, in part; beside it the file as it was long before."""
+    path = grow(tmp_path_factory.mktemp("coarse") / "outbox.sqlite")
+    with Outbox.open(path, machine="this") as outbox:
+        for step_s, until in ((MINUTE_S, NOON + 230_900), (QUARTER_HOUR_S, NOON + 130_900)):
+            for waiting in (False, True):
+                list(outbox.coarsen(step_s, lambda _, until=until: until, waiting=waiting))  # type: ignore[misc]
+        waiting_now = outbox._database.execute("SELECT DISTINCT length FROM slot WHERE waiting AND length < 1000")
+        assert {length for (length,) in waiting_now} >= {10, MINUTE_S, QUARTER_HOUR_S}
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +293,18 @@ def test_a_torn_page_costs_what_lay_on_it(tmp_path: Path, large: Path, whole: Co
 
     assert pages > 150
     assert sum(noticed) > (3 if how == "old" else 18)
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_torn_page_of_a_coarser_outbox_costs_what_lay_on_it(tmp_path: Path, coarse: Path, how: str) -> None:
+    """The coarser slots that are left have their counts and claims; none of what they were made of comes back."""
+    pages = coarse.stat().st_size // PAGE_SIZE
+    whole = Content.of(coarse)
+    sample = {1, 2, *random.Random(how).sample(range(3, pages + 1), 22)}
+
+    noticed = [try_page(tmp_path / str(number), coarse, whole, number, how) for number in sorted(sample)]
+
+    assert sum(noticed) > (3 if how == "old" else 12), "the rest of the pages are free"
 
 
 @pytest.mark.full

@@ -13,6 +13,12 @@ import httpx
 from footfall_testing.waiting import wait_until
 
 
+def with_tests() -> dict[str, str]:
+    """The environment for a Python program of the tests: it can import what they can."""
+    tests = str(Path(__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
 @dataclass
 class ApiProcess:
     """``footfall-api`` on a free port."""

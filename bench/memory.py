@@ -28,6 +28,7 @@ from footfall_contract.words import Direction
 from footfall_demo.broker import Broker, find_mosquitto
 from footfall_demo.ports import free_port
 from footfall_demo.postgres import EmbeddedPostgres
+from footfall_edge import schema
 from footfall_edge.outbox import Outbox
 from footfall_ingest.migrate import migrate
 
@@ -79,6 +80,7 @@ def fill(path: Path, begin: int, each: int) -> None:
     """An outbox with `each` slots from `begin` on (UTC unix seconds) of every sensor, one passage in each slot."""
     Outbox.open(path).close()
     with sqlite3.connect(path) as outbox:
+        schema.add_functions(outbox)
         for sensor in range(SENSORS):
             numbers = f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {each - 1})"
             values = {"sensor": f"sensor-{sensor}", "begin": begin, "slot": SLOT_S}

@@ -6,6 +6,7 @@ reports known to be stored.
 """
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +36,8 @@ TURN_S: Final = 0.25
 """The loop looks at the time this often when nothing comes in."""
 HEALTH_EVERY_S: Final = 60.0
 TALLY_EVERY_S: Final = 5.0
+TALLY_PAUSE: Final = 20
+"""The pause after a tally is at least so many times as long as the tally took."""
 PRUNE_EVERY_S: Final = 600.0
 BATCH: Final = 500
 """Events taken at once: what they come to is one commit."""
@@ -189,17 +192,23 @@ class Upkeep:
         self._told: dict[str, float] = {}
         self._told_connection: float | None = None
         self._told_trouble = ""
-        self._tallied_s = self._pruned_s = float("-inf")
+        self._tally_due_s = self._pruned_s = float("-inf")
+        self._pruning: Iterator[int] = iter(())
 
     def do(self, sensors: Sensors, delivery: Delivery, now: Moment) -> None:
         """Whatever is due."""
-        if now.monotonic_s - self._tallied_s >= TALLY_EVERY_S:
-            self._tallied_s = now.monotonic_s
+        if now.monotonic_s >= self._tally_due_s:
+            began_s = time.monotonic()
             self._tally(now)
+            # With millions of slots it takes a while; the work it counts comes first.
+            self._tally_due_s = now.monotonic_s + max(TALLY_EVERY_S, TALLY_PAUSE * (time.monotonic() - began_s))
         if now.utc_s is not None and now.monotonic_s - self._pruned_s >= PRUNE_EVERY_S:
             self._pruned_s = now.monotonic_s
             keep = self._settings.outbox
-            self._outbox.prune(now.utc_s, keep_committed_days=keep.keep_committed_days, max_bytes=keep.max_mb * 10**6)
+            self._pruning = self._outbox.pruning(
+                now.utc_s, keep_committed_days=keep.keep_committed_days, max_bytes=keep.max_mb * 10**6
+            )
+        next(self._pruning, None)  # a step at a time: the lines are not to wait
         self._tell_health(sensors, delivery, now)
 
     def _tally(self, now: Moment) -> None:

@@ -74,6 +74,9 @@ _LOOK_S: Final = 3600
 # reports of an hour each are numbered 220 kB: less than the smallest reserve.
 COARSENED_AT_ONCE: Final = 150
 """Slots that are made coarser in one transaction."""
+FORGOTTEN_AT_ONCE: Final = 5_000
+"""Reports or slots that are forgotten in one transaction."""
+
 STORED_AT_ONCE: Final = 20
 """Stored reports that are marked or forgotten in one transaction when space is short."""
 NUMBERED_AT_ONCE: Final = 4
@@ -620,15 +623,71 @@ class Outbox:
     # Housekeeping.
 
     def prune(self, now_s: int, *, keep_committed_days: int, max_bytes: int) -> int:
+        """All of `pruning` at once; returns how many reports were forgotten."""
+        return sum(self.pruning(now_s, keep_committed_days=keep_committed_days, max_bytes=max_bytes))
+
+    def pruning(self, now_s: int, *, keep_committed_days: int, max_bytes: int) -> Iterator[int]:
         """Forget committed reports that are old, or, when the file has outgrown `max_bytes`, the oldest of them.
 
-        What is not committed is never dropped. Returns how many reports were forgotten; `now_s` in UTC unix seconds.
+        What is not committed is never dropped. `now_s` in UTC unix seconds. Each step is a transaction of bounded size
+        and yields how many reports it forgot: after days without a network a box has millions of slots to forget, and
+        its sensors are not to wait for that.
+        """
+        while forgotten := self._forget_reports(now_s - keep_committed_days * 86400):
+            yield forgotten
+        for sensor in self._sensors_with_slots():
+            while self._forget_slots(sensor, now_s - SLOT_KEPT_S) == FORGOTTEN_AT_ONCE:
+                yield 0
+            yield 0
+        self._forget_streams(now_s)
+        yield 0
+        while self.bytes_used() > max_bytes and (forgotten := self.forget_committed()):
+            yield forgotten
+
+    def _forget_reports(self, before_s: int) -> int:
+        with self._transaction():
+            return self._database.execute(
+                "DELETE FROM report WHERE id IN (SELECT id FROM report WHERE committed_s < ? LIMIT ?)",
+                (before_s, FORGOTTEN_AT_ONCE),
+            ).rowcount
+
+    def _sensors_with_slots(self) -> list[str]:
+        """Found one by one in the key: to go through all slots takes a second for every ten million."""
+        rows = self._database.execute(
+            "WITH RECURSIVE found (sensor) AS (SELECT min(sensor) FROM slot UNION ALL"
+            " SELECT (SELECT min(sensor) FROM slot WHERE sensor > found.sensor) FROM found WHERE sensor IS NOT NULL)"
+            " SELECT sensor FROM found WHERE sensor IS NOT NULL"
+        )
+        return [sensor for (sensor,) in rows]
+
+    def _forget_slots(self, sensor: str, before_s: int) -> int:
+        """Forget reported slots that ended before, and remember how far: a clock may be set back to there.
+
+        Returns how many were forgotten, `FORGOTTEN_AT_ONCE` at most.
         """
         with self._transaction():
-            forgotten = self._database.execute(
-                "DELETE FROM report WHERE committed_s < ?", (now_s - keep_committed_days * 86400,)
-            ).rowcount
-            self._forget_slots(now_s - SLOT_KEPT_S)
+            rows = self._database.execute(
+                "DELETE FROM slot WHERE sensor = ?1 AND (length, start) IN ("
+                " SELECT length, start FROM slot"
+                " WHERE sensor = ?1 AND waiting = 0 AND length > 0 AND start + length < ?2 LIMIT ?3"
+                ") RETURNING start + length, measured_ms",
+                (sensor, before_s, FORGOTTEN_AT_ONCE),
+            ).fetchall()
+            end = max((end for end, measured_ms in rows if measured_ms), default=None)
+            if end is not None:
+                self._database.execute(
+                    "INSERT OR IGNORE INTO slot (sensor, start, length, measured_ms, waiting) VALUES (?, ?, 0, 0, 0)",
+                    (sensor, end),
+                )
+                self._database.execute(
+                    "DELETE FROM slot WHERE sensor = ?1 AND length = 0"
+                    " AND start < (SELECT max(start) FROM slot WHERE sensor = ?1 AND length = 0)",
+                    (sensor,),
+                )
+        return len(rows)
+
+    def _forget_streams(self, now_s: int) -> None:
+        with self._transaction():
             # A stream in use keeps its next number even when none of its reports is left: a number is never given
             # twice.
             used = [str(stream) for stream in self._streams]
@@ -638,34 +697,6 @@ class Outbox:
                 (json.dumps(used),),
             )
             holding.forget(self._database, now_s)
-        while self.bytes_used() > max_bytes:
-            oldest = self.forget_committed()
-            forgotten += oldest
-            if not oldest:
-                break
-        return forgotten
-
-    def _forget_slots(self, before_s: int) -> None:
-        """Forget reported slots that ended before, and remember how far: a clock may be set back to there."""
-        forgotten: dict[str, int] = {}
-        rows = self._database.execute(
-            "DELETE FROM slot WHERE waiting = 0 AND length > 0 AND start + length < ?"
-            " RETURNING sensor, start + length, measured_ms",
-            (before_s,),
-        )
-        for sensor, end, measured_ms in rows:
-            if measured_ms:
-                forgotten[sensor] = max(forgotten.get(sensor, 0), end)
-        for sensor, end in forgotten.items():
-            self._database.execute(
-                "INSERT OR IGNORE INTO slot (sensor, start, length, measured_ms, waiting) VALUES (?, ?, 0, 0, 0)",
-                (sensor, end),
-            )
-            self._database.execute(
-                "DELETE FROM slot WHERE sensor = ? AND length = 0"
-                " AND start < (SELECT max(start) FROM slot WHERE sensor = ? AND length = 0)",
-                (sensor, sensor),
-            )
 
     def bytes_used(self) -> int:
         """Bytes of the file that hold something."""

@@ -81,7 +81,7 @@ def test_every_script_of_the_wheel_answers(wheel: Path, tmp_path: Path) -> None:
         assert "0.1.0" in versioned.stdout
 
 
-@pytest.mark.parametrize("role", ["edge", "api"])
+@pytest.mark.parametrize("role", ["edge", pytest.param("api", marks=pytest.mark.full)])
 def test_with_one_extra_the_other_scripts_name_theirs(wheel: Path, tmp_path: Path, role: str) -> None:
     """With one role installed, its own script works, and each other one says which extra it needs."""
     scripts = environment(tmp_path / role, f"footfall[{role}] @ {wheel.as_uri()}")

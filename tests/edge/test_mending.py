@@ -287,12 +287,12 @@ def test_a_torn_page_costs_what_lay_on_it(tmp_path: Path, large: Path, whole: Co
     A seeded sample of the pages; the first, and some from every part of the file, are always among them.
     """
     pages = large.stat().st_size // PAGE_SIZE
-    sample = {1, 2, *random.Random(how).sample(range(3, pages + 1), 22)}
+    sample = {1, 2, *random.Random(how).sample(range(3, pages + 1), 8)}
 
     noticed = [try_page(tmp_path / str(number), large, whole, number, how) for number in sorted(sample)]
 
     assert pages > 150
-    assert sum(noticed) > (3 if how == "old" else 18)
+    assert sum(noticed) > (0 if how == "old" else 7)
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -300,11 +300,11 @@ def test_a_torn_page_of_a_coarser_outbox_costs_what_lay_on_it(tmp_path: Path, co
     """The coarser slots that are left have their counts and claims; none of what they were made of comes back."""
     pages = coarse.stat().st_size // PAGE_SIZE
     whole = Content.of(coarse)
-    sample = {1, 2, *random.Random(how).sample(range(3, pages + 1), 22)}
+    sample = {1, 2, *random.Random(how).sample(range(3, pages + 1), 8)}
 
     noticed = [try_page(tmp_path / str(number), coarse, whole, number, how) for number in sorted(sample)]
 
-    assert sum(noticed) > (3 if how == "old" else 12), "the rest of the pages are free"
+    assert sum(noticed) > (0 if how == "old" else 4), "the rest of the pages are free"
 
 
 @pytest.mark.full

@@ -357,7 +357,7 @@ def fits(outbox: Outbox) -> bool:
     return unguarded(outbox._database) == {} and alone == [] and all(row[:2] == row[2:] for row in sums)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(moves)
 def test_whatever_comes_when_all_is_counted_once_and_ingest_takes_it(moves: list[tuple[int | str, ...]]) -> None:
     """However bookings, reports, coarsening and holding alternate: each passage leaves once, no second twice."""

@@ -59,6 +59,7 @@ def test_a_minute_of_everything_loses_nothing_and_doubles_nothing(folder: Path) 
     assert len(result.recoveries) == len(ALL), told
 
 
+@pytest.mark.full
 def test_a_wrong_truth_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One passage more than happened is lost, one fewer is double: a run with such a ledger fails and says where."""
     reported = ledger.Truths.reported

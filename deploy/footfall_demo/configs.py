@@ -21,6 +21,11 @@ class Wiring:
 
     folder: Path
     dsn: str
+    """As the database's owner."""
+    ingest_dsn: str
+    """As an account that may write counts and change no table."""
+    api_dsn: str
+    """As an account that may only read."""
     mqtt_host: str
     """Where this machine's processes reach the broker."""
     mqtt_port: int
@@ -52,15 +57,16 @@ class Wiring:
     def write(self) -> None:
         """Write all settings files, readable by their owner only: the database's password is in them."""
         mqtt: Table = {"host": self.mqtt_host, "port": self.mqtt_port}
-        database: Table = {"dsn": self.dsn}
         metrics = {name: ("[metrics]", {"port": port}) for name, port in self.metrics.items()}
-        _write(self.config("ingest"), {}, [("[mqtt]", mqtt), ("[database]", database), metrics["ingest"]])
+        _write(
+            self.config("ingest"), {}, [("[mqtt]", mqtt), ("[database]", {"dsn": self.ingest_dsn}), metrics["ingest"]]
+        )
         _write(
             self.config("api"),
             {},
             [
                 ("[http]", {"host": self.host, "port": self.port}),
-                ("[database]", database),
+                ("[database]", {"dsn": self.api_dsn}),
                 ("[public]", {"local": True, "attribution": self.attribution}),
             ],
         )

@@ -34,6 +34,7 @@ from footfall_demo.postgres import EmbeddedPostgres, PostgresError
 from footfall_demo.refusals import FailedError, RefusedError
 from footfall_demo.supervisor import Child, Supervisor
 from footfall_demo.terminal import Terminal
+from footfall_ingest import roles
 from footfall_ingest.judge import Rules
 from footfall_ingest.migrate import MigrationError, migrate
 from footfall_ingest.stations import StationsError, apply_stations, stored
@@ -141,6 +142,8 @@ class Demo:
         self._terminal = terminal
         self._memory = plan.memory
         self._postgres = EmbeddedPostgres(folder.path, settings={"max_wal_size": "256MB"})
+        self._dsns: dict[str, str] = {}
+        """How each process logs in, by the role whose member its account is."""
 
     def run(self) -> int:
         """Start everything, stay until asked to stop or until the bounded run is over; returns the exit status."""
@@ -203,6 +206,8 @@ class Demo:
         try:
             self._postgres.create_database("footfall")
             migrate(self._postgres.dsn())
+            for name, group in (("demo-ingest", roles.INGEST), ("demo-api", roles.API)):
+                self._dsns[group] = self._postgres.log_in_as(name, group)
             with psycopg.connect(self._postgres.dsn()) as connection:
                 self._load_stations(connection)
         except (MigrationError, StationsError, psycopg.Error) as error:
@@ -266,6 +271,8 @@ class Demo:
         return Wiring(
             folder=self._folder.path,
             dsn=self._postgres.dsn(),
+            ingest_dsn=self._dsns[roles.INGEST],
+            api_dsn=self._dsns[roles.API],
             mqtt_host=reachable(plan.options.host),
             mqtt_port=plan.mqtt_port,
             host=plan.options.host,

@@ -227,6 +227,17 @@ class EmbeddedPostgres:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
+    def log_in_as(self, name: str, group: str, database: str = "footfall") -> str:
+        """A connection URL for the account `name`, a member of the role `group`; it is made, or gets a new password."""
+        password = secrets.token_urlsafe()
+        words = psycopg.sql.Identifier(name), psycopg.sql.Literal(password), psycopg.sql.Identifier(group)
+        with psycopg.connect(self.dsn(database), autocommit=True) as connection:
+            known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+            verb = psycopg.sql.SQL("ALTER" if known else "CREATE")
+            connection.execute(psycopg.sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, *words[:2]))
+            connection.execute(psycopg.sql.SQL("GRANT {} TO {}").format(words[2], words[0]))
+        return f"postgresql://{name}:{quote(password)}@127.0.0.1:{self.port}/{database}"
+
     def stop(self, timeout_s: float = 20) -> None:
         """Shut down: fast (connections are ended, data written), then at once if that takes too long."""
         process, self.process = self.process, None

@@ -8,8 +8,18 @@ from pathlib import Path
 import psycopg
 
 import footfall_contract
-from footfall_ingest import epochs, process, quarantine_commands, sensors, stations, upgrade, workers
+from footfall_ingest import (
+    epochs,
+    process,
+    quarantine_commands,
+    rollup,
+    sensors,
+    stations,
+    upgrade,
+    workers,
+)
 from footfall_ingest.commands import RefusedError
+from footfall_ingest.geojson import FaultsError
 from footfall_ingest.schema import MigrationError
 from footfall_ingest.settings import MAX_WORKERS, IngestSettings
 from footfall_ingest.subscriber import UnsharedError
@@ -31,7 +41,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             return 0
         logs.configure(settings.log_level, **({"worker": options.worker} if options.worker else {}))
         return int(options.run(settings, options))
-    except (SettingsError, MigrationError, stations.StationsError, RefusedError, UnsharedError, OSError) as error:
+    except (SettingsError, MigrationError, FaultsError, RefusedError, UnsharedError, OSError) as error:
         status = _refused(str(error))
         return workers.REFUSED if options.worker else status
     except psycopg.Error as error:
@@ -79,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     applying = verbs.add_parser("apply", parents=[config], help=help_text)
     applying.add_argument("file", type=Path, help="GeoJSON FeatureCollection")
     applying.set_defaults(run=_stations)
-    for module in (quarantine_commands, sensors, epochs):
+    for module in (quarantine_commands, sensors, rollup, epochs):
         module.add_parser(commands, config)
     return parser
 
@@ -94,8 +104,9 @@ def _workers(text: str) -> int:
 def _migrate(settings: IngestSettings, _options: argparse.Namespace) -> int:
     from footfall_ingest.migrate import migrate  # noqa: PLC0415  # half of the start-up time, and only needed here
 
-    migrate(settings.database.dsn)
+    done = migrate(settings.database.dsn, settings.store)
     sys.stdout.write("the schema is up to date\n")
+    sys.stdout.writelines(f"{line}\n" for line in done)
     sys.stdout.writelines(f"{line}\n" for line in upgrade.finish(settings))
     return 0
 

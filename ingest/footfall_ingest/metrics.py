@@ -29,6 +29,10 @@ class Metrics:
         self._subscribed = self._gauge(
             "subscribed", "1 while the broker passes reports on to us; if they are shared, a probe has come back."
         )
+        self._hours = self._counter("hours_summed", "Hours of sensors summed up by this process.")
+        self._hours_waiting = self._gauge("hours_waiting", "Hours of sensors that are over and not summed up yet.")
+        self._upkeep = self._gauge("last_rollup_timestamp_seconds", "When nothing was last left to be summed up.")
+        self.upkeep_errors = self._counter("rollup_errors", "Attempts to sum up hours that failed.")
 
     def watch(
         self, *, queue: Callable[[], float], connected: Callable[[], float], subscribed: Callable[[], float]
@@ -52,6 +56,15 @@ class Metrics:
         """Count messages put into quarantine, by reason."""
         for reason, times in reasons.items():
             self._quarantined.labels(reason).inc(times)
+
+    def summed(self, hours: int) -> None:
+        """Count hours that were summed up."""
+        self._hours.inc(hours)
+
+    def upkept(self, waiting: int, now_s: float) -> None:
+        """At `now_s`, UTC unix seconds, a look at what is to be summed up ended; so many hours are still waiting."""
+        self._hours_waiting.set(waiting)
+        self._upkeep.set(now_s)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"footfall_ingest_{name}", help_text, labels, registry=self.registry)

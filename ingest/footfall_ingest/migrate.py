@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 
@@ -16,7 +17,9 @@ from sqlalchemy import Connection, create_engine  # noqa: E402
 from sqlalchemy.exc import DBAPIError  # noqa: E402
 from sqlalchemy.pool import NullPool  # noqa: E402
 
+from footfall_ingest import roles, timescale  # noqa: E402
 from footfall_ingest.schema import MigrationError, check  # noqa: E402
+from footfall_ingest.settings import StoreSettings  # noqa: E402
 
 __all__ = ["MigrationError", "check", "migrate"]
 
@@ -26,10 +29,12 @@ _LOCK = 7_306_085_171_257
 _one_at_a_time = threading.Lock()  # Alembic keeps the running migration in module globals.
 
 
-def migrate(dsn: str) -> None:
+def migrate(dsn: str, settings: StoreSettings | None = None) -> list[str]:
     """Create or update the schema in the database `dsn` in one transaction; does nothing where it is up to date.
 
-    A migration that runs elsewhere is waited for. Needs the right to create tables.
+    What `settings` (default: the defaults) say of the store is put into effect, with what TimescaleDB offers if it is
+    there; the roles are granted. Returns sentences on what was done beside the schema or is left to do. A migration
+    that runs elsewhere is waited for. Needs the right to create tables.
 
     Raises:
         MigrationError: no connection, a statement failed, or a newer program migrated it; nothing was changed.
@@ -40,10 +45,16 @@ def migrate(dsn: str) -> None:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            wanted = settings or StoreSettings()
+            below = _driver(connection)
+            said = timescale.arrange(below, compress_after_days=wanted.compress_after_days)
+            return said + roles.arrange(below)
     except CommandError as error:
         raise MigrationError(f"the database was migrated by a newer version of footfall: {error}") from error
     except DBAPIError as error:
         raise MigrationError(f"the database could not be migrated: {error.orig}") from error
+    except psycopg.Error as error:
+        raise MigrationError(f"the database could not be migrated: {error}") from error
 
 
 def _config() -> Config:
@@ -51,6 +62,13 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", "footfall_ingest:migrations")
     return config
+
+
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    """The connection below, in the same transaction."""
+    found = connection.connection.driver_connection
+    assert isinstance(found, psycopg.Connection)
+    return found
 
 
 @contextmanager

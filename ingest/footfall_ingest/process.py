@@ -6,6 +6,8 @@ them in `footfall_ingest.workers`.
 Subscriber ──▶ Inbox ──▶ write_batch ──▶ PostgreSQL
     ▲                        │ committed
     └── acknowledgements ◀───┴──▶ commit notices
+
+Beside it, in a thread of its own, `Upkeep` sums up by the hour what was written; nothing here waits for it.
 """
 
 import logging
@@ -33,6 +35,7 @@ from footfall_ingest.settings import IngestSettings
 from footfall_ingest.states import StateMessage, write_states
 from footfall_ingest.store import Quarantined
 from footfall_ingest.subscriber import Subscriber
+from footfall_ingest.upkeep import Upkeep
 from footfall_role import metrics as metrics_port
 from footfall_role.logs import facts
 
@@ -76,7 +79,7 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
             database.run(schema.check)
         except StoppedError:
             return
-        with Subscriber(settings.mqtt, inbox) as subscriber:
+        with Subscriber(settings.mqtt, inbox) as subscriber, Upkeep(settings, metrics):
             metrics.watch(
                 queue=inbox.__len__,
                 connected=lambda: subscriber.connected,

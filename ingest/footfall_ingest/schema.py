@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-NEWEST = "0002"
+NEWEST = "0005"
 """The last step in ``migrations/versions``."""
 
 

@@ -8,6 +8,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, field_serializer, field_validator, model_validator
 
+from footfall_ingest.retention import SHORTEST_DAYS
 from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
 
 
@@ -82,6 +83,34 @@ class FlushSettings(Section):
     )
 
 
+class StoreSettings(Section):
+    """What becomes of counts in the store as they grow older."""
+
+    rollup_every_s: float = Field(
+        60, gt=0, le=3600, description="seconds from one look at what is to be summed up by the hour to the next"
+    )
+    compress_after_days: int = Field(
+        21,
+        ge=1,
+        le=36_500,
+        description="days after its end until a chunk (7 days of minutes, 364 days of hours) is compressed, where "
+        "TimescaleDB can; a change takes effect with `footfall-ingest migrate`",
+    )
+    keep_minutes_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="days that minutes are kept, 60 or more; then hours are the finest there is. 0: for ever",
+    )
+
+    @field_validator("keep_minutes_days")
+    @classmethod
+    def _long_enough(cls, days: int) -> int:
+        if 0 < days < SHORTEST_DAYS:
+            raise ValueError(f"must be 0, for ever, or {SHORTEST_DAYS} and more")
+        return days
+
+
 class RuleSettings(Section):
     """What a report must keep to, or it goes to quarantine."""
 
@@ -108,6 +137,7 @@ class IngestSettings(RoleSettings):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     flush: FlushSettings = Field(default_factory=FlushSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
     @model_validator(mode="after")

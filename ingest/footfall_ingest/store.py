@@ -7,7 +7,7 @@ that a sensor's row guards (its streams, minutes, spans, claims) is read and wri
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,8 @@ SpanRow = tuple[int, int, int, int]
 """Code of a sensor, start and end in UTC unix seconds, measured seconds."""
 
 MAX_SPAN = "interval '31 days'"
+
+HOUR_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +96,29 @@ def claim(connection: Connection, first: Mapping[int, str], sensors: Sensors) ->
 
 def measured(connection: Connection, coverage: MinuteCoverage, sensors: Sensors) -> Int64s:
     """The measured seconds that are stored for each sensor and minute of `coverage`; 0 where there is nothing."""
+    # The bounds are said once more as plain values: without them TimescaleDB would look at all chunks there are.
     query = """
         SELECT wanted.code, observed_s
         FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, bucket, code) JOIN coverage_minute USING (sensor, bucket)
+        WHERE bucket BETWEEN %s AND %s
     """
-    rows = connection.execute(query, [int4s(sensors.keys[coverage.sensor]), timestamps(coverage.minute)], binary=True)
     seconds = np.zeros(len(coverage.sensor), np.int64)
+    if not len(seconds):
+        return seconds
+    parameters = [
+        int4s(sensors.keys[coverage.sensor]),
+        timestamps(coverage.minute),
+        _utc(coverage.minute.min()),
+        _utc(coverage.minute.max()),
+    ]
+    rows = connection.execute(query, parameters, binary=True)
     found = np.array(rows.fetchall(), np.int64).reshape(-1, 2)
     seconds[found[:, 0] - 1] = found[:, 1]
     return seconds
+
+
+def _utc(second: np.int64) -> datetime:
+    return datetime.fromtimestamp(int(second), UTC)
 
 
 def measured_within(
@@ -114,9 +130,13 @@ def measured_within(
         FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high)
         JOIN coverage_minute AS minute
           ON minute.sensor = wanted.sensor AND bucket >= low AND bucket < high AND observed_s > 0
+        WHERE bucket >= %s AND bucket < %s
     """
     code, low, high = np.array(list(windows), np.int64).reshape(-1, 3).T
-    parameters = [int4s(code), int4s(sensors.keys[code]), timestamps(low), timestamps(high)]
+    if not len(code):
+        return []
+    bounds = [_utc(low.min()), _utc(high.max())]
+    parameters = [int4s(code), int4s(sensors.keys[code]), timestamps(low), timestamps(high), *bounds]
     return connection.execute(query, parameters).fetchall()
 
 
@@ -135,8 +155,9 @@ def measured_spans(connection: Connection, windows: Sequence[tuple[int, int, int
 
 
 def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
-    """Add the sums of a batch."""
+    """Add the sums of a batch, and note that the hours they are in are to be summed up again."""
     minutes, coverage, spans, span_coverage = deltas.minutes, deltas.coverage, deltas.spans, deltas.span_coverage
+    _make_dirty(connection, deltas, sensors)
     if len(minutes.sensor):
         connection.execute(
             """
@@ -186,7 +207,7 @@ def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
             INSERT INTO coverage_span (sensor, starts, ends, observed_s)
             SELECT * FROM unnest(%b, %b, %b, %b)
             ON CONFLICT (sensor, starts, ends)
-            DO UPDATE SET observed_s = coverage_span.observed_s + excluded.observed_s
+            DO UPDATE SET observed_s = coverage_span.observed_s + excluded.observed_s, changed = now()
             """,
             [
                 int4s(sensors.keys[span_coverage.sensor]),
@@ -196,6 +217,22 @@ def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
             ],
         )
     _note_directions(connection, deltas, sensors)
+
+
+def _make_dirty(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
+    minutes, coverage = deltas.minutes, deltas.coverage
+    sensor = np.concatenate([coverage.sensor, minutes.sensor])
+    if not len(sensor):
+        return
+    hour = np.concatenate([coverage.minute, minutes.minute]) // HOUR_S
+    first = int(hour.min())
+    hours = int(hour.max()) - first + 1
+    places = np.unique(sensor * hours + (hour - first))
+    sensor, hour = places // hours, places % hours + first
+    connection.execute(
+        "INSERT INTO dirty_hour (sensor, hour) SELECT * FROM unnest(%b, %b) ON CONFLICT DO NOTHING",
+        [int4s(sensors.keys[sensor]), timestamps(hour * HOUR_S)],
+    )
 
 
 def _note_directions(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:

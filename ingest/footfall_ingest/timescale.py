@@ -1,11 +1,47 @@
-"""The one place that asks whether the server has TimescaleDB.
+"""The one place that asks whether the server has TimescaleDB, and what it does with it.
 
 Migrations ask it; nobody else needs to, because the tables have the same names and give the same results either way.
 The question is whether the extension is *in the database*, not whether the server could install it: that is the
-administrator's decision, taken with ``CREATE EXTENSION timescaledb`` before the first migration.
+administrator's decision, taken with ``CREATE EXTENSION timescaledb``, before the first migration or at any time later.
+
+A migration cannot know that the extension will come, so what a store needs of it is no step of the schema: `arrange`
+compares what there is with what there should be, at the end of every migration.
+
+Minutes and hours alike are stored by column once their chunk has been over for `compress_after_days`. A sensor's rows,
+which lay scattered among those of all others, then lie together in a fraction of the space. Hours are no exception:
+left as they are, those of ten years would take more than all their compressed minutes. Late data is written into
+compressed chunks as into any other.
 """
 
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
 from sqlalchemy import Connection
+
+_OLDEST: Final = (2, 20)
+"""The first version whose columnstore has the names that are used here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    name: str
+    days: int
+    """Length of a chunk."""
+    segment_by: str
+
+
+_TABLES: Final = (
+    _Table("count_minute", 7, "sensor, direction, class"),
+    _Table("coverage_minute", 7, "sensor"),
+    _Table("count_hour", 364, "sensor, direction, class"),
+    _Table("coverage_hour", 364, "sensor"),
+)
+
+_UNLIMITED: Final = "timescaledb.max_tuples_decompressed_per_dml_transaction"
+"""How many compressed rows a transaction may open. Late data of many sensors opens more than the default, and a flush
+that was refused for that would be tried again, and be refused again, for ever."""
 
 
 def present(connection: Connection) -> bool:
@@ -23,3 +59,107 @@ def hypertable(connection: Connection, table: str, *, column: str, days: int) ->
         return []
     dimension = f"by_range('{column}', INTERVAL '{days} days')"
     return [f"SELECT create_hypertable('{table}', {dimension}, create_default_indexes => false)"]
+
+
+def arrange(connection: psycopg.Connection[Any], *, compress_after_days: int) -> list[str]:
+    """Make of the store what TimescaleDB offers, in the transaction that is open; sentences on what was done.
+
+    Where all is as it should be, and on plain PostgreSQL, nothing is done and nothing said. Tables with data in them
+    become hypertables in place; nobody reads or writes them until the transaction ends.
+    """
+    rows = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'").fetchall()
+    if not rows:
+        return []
+    said = []
+    moved = [table.name for table in _TABLES if _make_hypertable(connection, table)]
+    if moved:
+        said.append(f"TimescaleDB {rows[0][0]}: {_listed(moved)} are hypertables now")
+    if licence(connection) != "timescale":
+        said.append(
+            "this TimescaleDB runs under the Apache licence, which has no columnstore: nothing is compressed "
+            "(timescaledb.license = 'timescale' in the server's configuration, then migrate again)"
+        )
+    elif tuple(map(int, rows[0][0].split(".")[:2])) < _OLDEST:
+        said.append(
+            f"TimescaleDB {rows[0][0]} is older than {'.'.join(map(str, _OLDEST))}: nothing is compressed until it is "
+            "updated and migrate has run again"
+        )
+    else:
+        changed = [table.name for table in _TABLES if _compress(connection, table, compress_after_days)]
+        if changed:
+            said.append(f"{_listed(changed)} are compressed {compress_after_days} days after the end of a chunk")
+        said += _unlimited(connection)
+    return said
+
+
+def licence(connection: psycopg.Connection[Any]) -> str:
+    """``timescale`` for the community edition, ``apache`` for the other."""
+    found: str = connection.execute("SELECT current_setting('timescaledb.license')").fetchall()[0][0]
+    return found
+
+
+def _make_hypertable(connection: psycopg.Connection[Any], table: _Table) -> bool:
+    """Whether it had to be made one."""
+    query = """
+        SELECT 1 FROM timescaledb_information.hypertables
+        WHERE format('%%I.%%I', hypertable_schema, hypertable_name)::regclass = %s::regclass
+    """
+    if connection.execute(query, [table.name]).fetchone():
+        return False
+    connection.execute(
+        "SELECT create_hypertable(%s::regclass, by_range('bucket', make_interval(days => %s)), "
+        "create_default_indexes => false, migrate_data => true)",
+        [table.name, table.days],
+    )
+    return True
+
+
+def _compress(connection: psycopg.Connection[Any], table: _Table, after_days: int) -> bool:
+    """Whether anything had to be changed."""
+    query = """
+        SELECT compression_enabled,
+            (SELECT (config->>'compress_after')::interval = make_interval(days => %s) FROM timescaledb_information.jobs
+             WHERE proc_name = 'policy_compression' AND (jobs.hypertable_schema, jobs.hypertable_name)
+                = (hypertables.hypertable_schema, hypertables.hypertable_name))
+        FROM timescaledb_information.hypertables
+        WHERE format('%%I.%%I', hypertable_schema, hypertable_name)::regclass = %s::regclass
+    """
+    ((enabled, as_wanted),) = connection.execute(query, [after_days, table.name]).fetchall()
+    name = sql.Identifier(table.name)
+    if not enabled:
+        statement = (
+            "ALTER TABLE {} SET (timescaledb.enable_columnstore, timescaledb.segmentby = {}, timescaledb.orderby = {})"
+        )
+        connection.execute(sql.SQL(statement).format(name, sql.Literal(table.segment_by), sql.Literal("bucket")))
+    if not as_wanted:
+        if as_wanted is not None:
+            connection.execute("CALL remove_columnstore_policy(%s::regclass)", [table.name])
+        # At night, and not while whoever has just migrated is starting everything again.
+        connection.execute(
+            "CALL add_columnstore_policy(%s::regclass, after => make_interval(days => %s), "
+            "schedule_interval => INTERVAL '1 day', "
+            "initial_start => date_trunc('day', now(), 'UTC') + INTERVAL '25 hours')",
+            [table.name, after_days],
+        )
+    return not (enabled and as_wanted)
+
+
+def _unlimited(connection: psycopg.Connection[Any]) -> list[str]:
+    if connection.execute("SELECT current_setting(%s)", [_UNLIMITED]).fetchall() == [("0",)]:
+        return []
+    database = connection.info.dbname
+    statement = sql.SQL("ALTER DATABASE {} SET {} = 0").format(
+        sql.Identifier(database), sql.Identifier(*_UNLIMITED.split("."))
+    )
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+    except psycopg.errors.InsufficientPrivilege:
+        return [
+            f"late data of many sensors needs what the database's owner has to run: {statement.as_string(connection)}"
+        ]
+    return []
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

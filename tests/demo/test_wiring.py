@@ -68,9 +68,8 @@ def test_every_settings_file_is_one_for_its_process(tmp_path: Path) -> None:
     folder = tmp_path / 'folder with "quotes" and ä'
     folder.mkdir()
     metrics = {"ingest": 9101, "jena-nord": 9102, "jena-sued": 9103}
-    wiring = Wiring(
-        folder, "postgresql://u:p@127.0.0.1:5/x", "127.0.0.1", 1884, "127.0.0.1", 8001, 7, "made up", metrics
-    )
+    owner, writer, reader = (f"postgresql://{name}:p@127.0.0.1:5/x" for name in ("owner", "writer", "reader"))
+    wiring = Wiring(folder, owner, writer, reader, "127.0.0.1", 1884, "127.0.0.1", 8001, 7, "made up", metrics)
     wiring.write()
     wiring.write()
 
@@ -78,7 +77,7 @@ def test_every_settings_file_is_one_for_its_process(tmp_path: Path) -> None:
     api = ApiSettings.load(wiring.config("api"))
     sim = SimSettings.load(wiring.config("sim"))
     edges = [EdgeSettings.load(wiring.config(box.node)) for box in BOXES]
-    assert ingest.database.dsn == api.database.dsn.get_secret_value() == wiring.dsn
+    assert [ingest.database.dsn, api.database.dsn.get_secret_value()] == [writer, reader]
     assert {ingest.mqtt.port, *(edge.mqtt.port for edge in edges)} == {1884}
     assert api.public.local
     assert (sim.seed, len(sim.sensor), sim.at_least_per_min > 0) == (7, 6, True)

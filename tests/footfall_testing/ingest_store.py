@@ -109,3 +109,29 @@ def stored(connection: psycopg.Connection[Any]) -> Store:
         directions=dict(sensors),
         quarantine={(row[0], row[1], bytes(row[2])): row[3:] for row in kept},
     )
+
+
+_WRONG = """
+    WITH minute AS (
+        SELECT sensor, date_trunc('hour', bucket, 'UTC') AS hour, direction::int, class::int, sum(count) AS a, 0 AS b
+        FROM count_minute GROUP BY 1, 2, 3, 4
+        UNION ALL
+        SELECT sensor, date_trunc('hour', bucket, 'UTC'), -1, -1, sum(observed_s), 60 * count(*)
+        FROM coverage_minute GROUP BY 1, 2
+    ), hour AS (
+        SELECT sensor, bucket AS hour, direction::int, class::int, count AS a, 0 AS b FROM count_hour
+        UNION ALL SELECT sensor, bucket, -1, -1, observed_s, reported_s FROM coverage_hour
+    )
+    SELECT sensor.id, hour::text, direction, class, minute.a, minute.b, hour.a, hour.b
+    FROM minute FULL JOIN hour USING (sensor, hour, direction, class) JOIN sensor ON key = sensor
+    WHERE (minute.a, minute.b) IS DISTINCT FROM (hour.a, hour.b)
+      AND NOT EXISTS (SELECT FROM dirty_hour AS dirty WHERE dirty.sensor = key AND dirty.hour = hour)
+"""
+
+
+def wrong_hours(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+    """Sums by the hour that are not those of their minutes although the hour is not dirty; where all minutes are kept.
+
+    Sensor, hour, direction and class (-1: the seconds), what the minutes say, what the hour says.
+    """
+    return connection.execute(_WRONG).fetchall()

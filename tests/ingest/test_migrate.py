@@ -27,6 +27,12 @@ TABLES = {
     "quarantine",
     "node_state",
     "sensor_state",
+    "count_hour",
+    "coverage_hour",
+    "dirty_hour",
+    "area",
+    "station_area",
+    "remark",
 }
 
 
@@ -182,19 +188,22 @@ def test_the_check_names_both_versions(database: str, version: str) -> None:
         the_check(database)
 
 
-def test_minutes_are_hypertables_of_weeks_on_timescaledb(blank_timescale_database: str) -> None:
-    """The two tables of minutes, and no other, are cut into chunks of 7 days; migrating again keeps them."""
+def test_minutes_and_hours_are_hypertables_on_timescaledb(blank_timescale_database: str) -> None:
+    """Chunks of 7 days and of 364, of these four tables and no other; migrating again keeps them."""
     migrate(blank_timescale_database)
     migrate(blank_timescale_database)
 
     found = ask(
         blank_timescale_database,
-        "SELECT hypertable_name, column_name, time_interval = interval '7 days' "
+        "SELECT hypertable_name, column_name, extract(day FROM time_interval)::int "
         "FROM timescaledb_information.dimensions WHERE hypertable_schema = 'public' ORDER BY 1",
     )
-    assert found == [("count_minute", "bucket", True), ("coverage_minute", "bucket", True)]
-    hypertables = ask(blank_timescale_database, "SELECT hypertable_name FROM timescaledb_information.hypertables")
-    assert sorted(hypertables) == [("count_minute",), ("coverage_minute",)]
+    assert found == [
+        ("count_hour", "bucket", 364),
+        ("count_minute", "bucket", 7),
+        ("coverage_hour", "bucket", 364),
+        ("coverage_minute", "bucket", 7),
+    ]
     the_check(blank_timescale_database)
 
 

@@ -1,4 +1,4 @@
-"""The second step of the schema on databases in use: everything is kept, and what is new is filled in."""
+"""Each step of the schema on databases in use: everything is kept, and what is new is filled in."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ from footfall_contract import encode_cbor
 from footfall_ingest import migrate as migration
 from footfall_ingest.flush import write_batch
 from footfall_ingest.migrate import MigrationError, check, migrate
-from footfall_testing.ingest_store import NOON, message, report, stored, stream_of
+from footfall_ingest.rollup import roll_up
+from footfall_testing.ingest_store import NOON, message, report, stored, stream_of, wrong_hours
 
 MARKED = "v: got 2, expected 1; its number is marked received, so that it is not sent again"
 BEFORE = "v: got 2, expected 1; its number was received before"
@@ -42,39 +43,43 @@ KEPT = [
 ]
 
 
-def at_first(dsn: str) -> None:
-    """The schema as the first version made it."""
+def at(dsn: str, revision: str) -> None:
+    """The schema as an earlier version made it."""
     with migration._transaction(dsn) as connection:
         config = migration._config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
+
+
+FIRST = f"""
+    INSERT INTO sensor (id, directions) VALUES ('markt-1', 1);
+    INSERT INTO sensor_node SELECT key, 'jena-sued' FROM sensor;
+    INSERT INTO stream SELECT key, '{stream_of("first")}', 'jena-sued', '{{[0,2)}}' FROM sensor;
+    INSERT INTO count_minute SELECT key, to_timestamp({NOON}), 0, 0, 1 FROM sensor;
+    INSERT INTO coverage_minute SELECT key, to_timestamp({NOON}), 10 FROM sensor;
+    INSERT INTO count_span SELECT key, to_timestamp({NOON + 60}), to_timestamp({NOON + 3660}), 0, 0, 1 FROM sensor;
+    INSERT INTO coverage_span SELECT key, to_timestamp({NOON + 60}), to_timestamp({NOON + 3660}), 0 FROM sensor;
+    INSERT INTO station VALUES ('markt', 'Markt', 'Europe/Berlin', 11.58, 50.92, null);
+    INSERT INTO direction_label VALUES ('markt', '-infinity', 'hin', 'her');
+    INSERT INTO installation SELECT key, 'markt', '2026-01-01', null, 'part' FROM sensor;
+    INSERT INTO node_state VALUES ('jena-sued', 'online', '0.0.1', now(), now());
+    INSERT INTO sensor_state VALUES ('jena-sued', 'markt-1', '{{}}', now());
+"""
+"""What the first version wrote of two reports, a minute's and a span's, and what people told it."""
 
 
 def fill(dsn: str) -> None:
     """Something in every table of the first schema."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        write_batch(
-            connection,
-            [message(report(seq=0)), message(report(seq=1, start=NOON + 60, slot=3600, observed=[0]))],
-            now=migration_time(),
-        )
-        connection.execute(
-            """
-            INSERT INTO station VALUES ('markt', 'Markt', 'Europe/Berlin', 11.58, 50.92, null);
-            INSERT INTO direction_label VALUES ('markt', '-infinity', 'hin', 'her');
-            INSERT INTO installation SELECT key, 'markt', '2026-01-01', null, 'part' FROM sensor;
-            INSERT INTO node_state VALUES ('jena-sued', 'online', '0.0.1', now(), now());
-            INSERT INTO sensor_state VALUES ('jena-sued', 'markt-1', '{}', now());
-            """
-        )
-        for at, ((reason, detail, node, sensor, stream, seq, times), _) in enumerate(KEPT):
+        connection.execute(FIRST)
+        for number, ((reason, detail, node, sensor, stream, seq, times), _) in enumerate(KEPT):
             connection.execute(
                 """
                 INSERT INTO quarantine
                     (reason, detail, node, sensor, stream, seq, times, payload, content, first_seen, last_seen)
                 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, sha256(%s), now(), now())
                 """,
-                [reason, detail, node, sensor, stream and stream_of(stream), seq, times, *[f"{at}".encode()] * 2],
+                [reason, detail, node, sensor, stream and stream_of(stream), seq, times, *[f"{number}".encode()] * 2],
             )
         connection.execute("UPDATE quarantine SET closed_at = now() WHERE reason = 'too-old'")
 
@@ -91,7 +96,7 @@ def first(request: pytest.FixtureRequest) -> str:
     """A database at the first schema with data in every table: once on plain PostgreSQL, once on TimescaleDB."""
     name = "blank_database" if request.param == "plain" else "blank_timescale_database"
     dsn: str = request.getfixturevalue(name)
-    at_first(dsn)
+    at(dsn, "0001")
     fill(dsn)
     return dsn
 
@@ -99,14 +104,19 @@ def first(request: pytest.FixtureRequest) -> str:
 COLUMNS = {
     "quarantine": "id, reason, detail, node, sensor, stream, seq, payload, first_seen, last_seen, times, closed_at",
     "store": "id, epoch, created",
+    "coverage_span": "sensor, starts, ends, observed_s",
 }
+
+
+LATER = {"epoch", "count_hour", "coverage_hour", "dirty_hour", "area", "station_area", "remark"}
+"""Tables that later versions brought."""
 
 
 def everything(dsn: str) -> dict[str, list[Any]]:
     """Every row of every table as text, with the columns of the first schema."""
     with psycopg.connect(dsn) as connection:
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        names = {table for (table,) in tables} - {"alembic_version", "epoch"}
+        names = {table for (table,) in tables} - {"alembic_version", *LATER}
         return {
             table: connection.execute(
                 f"SELECT wanted::text FROM (SELECT {COLUMNS.get(table, '*')} FROM {table}) AS wanted ORDER BY 1"  # type: ignore[arg-type]
@@ -191,3 +201,94 @@ def test_what_the_first_version_kept_can_be_retried(first: str) -> None:
 
         assert retry(connection, row).became is Became.COUNTED
         assert stored(connection).counts["markt-1", NOON + 7200, 0, 0] == 4
+
+
+SECOND = f"""
+    INSERT INTO sensor (id) VALUES ('holz-1');
+    INSERT INTO installation SELECT key, 'markt', '2026-01-01', null, 'reference' FROM sensor WHERE id = 'holz-1';
+    INSERT INTO coverage_minute
+    SELECT key, to_timestamp({NOON}) + step * interval '40 minutes', 60 FROM sensor, generate_series(-3, 6) AS step
+    WHERE step <> 0 OR id = 'holz-1';
+    INSERT INTO count_minute
+    SELECT sensor, bucket, direction, 0, 2 + direction FROM coverage_minute, generate_series(0, 1) AS direction
+    WHERE observed_s = 60;
+    UPDATE store SET place = '{{"cluster": 1}}';
+"""
+"""Minutes of two sensors in several hours, one of them not full, on the second schema."""
+
+
+@pytest.fixture
+def second(first: str) -> str:
+    """A database at the second schema with more minutes: once on plain PostgreSQL, once on TimescaleDB."""
+    at(first, "0002")
+    with psycopg.connect(first, autocommit=True) as connection:
+        connection.execute(SECOND)
+    return first
+
+
+def hours_of(connection: psycopg.Connection[Any], query: str) -> list[tuple[Any, ...]]:
+    """Sensor's id and hours after noon."""
+    return connection.execute(
+        f"SELECT id, ((extract(epoch FROM hour) - {NOON}) / 3600)::int FROM ({query}) AS found "  # type: ignore[arg-type]
+        "JOIN sensor ON key = sensor ORDER BY 1, 2"
+    ).fetchall()
+
+
+@pytest.mark.parametrize("steps", [("0003", "0004", "0005"), ("head",)])
+def test_every_hour_with_minutes_is_to_be_summed_up(second: str, steps: tuple[str, ...]) -> None:
+    """Step by step or all at once: what was stored is kept, its hours are dirty, and the sums are those of the minutes.
+
+    What needs no summing up, spans and places, is there as before; nothing is removed.
+    """
+    before = everything(second)
+    for step in steps:
+        at(second, step)
+        assert everything(second) == before, step
+    migrate(second)
+
+    with psycopg.connect(second, autocommit=True) as connection:
+        wanted = [("holz-1", hour) for hour in range(-2, 5)] + [("markt-1", hour) for hour in range(-2, 5)]
+        assert hours_of(connection, "SELECT sensor, hour FROM dirty_hour") == wanted
+        assert connection.execute("SELECT count(*) FROM coverage_hour").fetchall() == [(0,)]
+        assert connection.execute("SELECT minutes_from::text FROM store").fetchall() == [("-infinity",)]
+        assert connection.execute("SELECT DISTINCT changed <= now() FROM coverage_span").fetchall() == [(True,)]
+
+        roll_up(connection, migration_time())
+
+        assert hours_of(connection, "SELECT sensor, bucket AS hour FROM coverage_hour") == wanted
+        assert hours_of(connection, "SELECT sensor, hour FROM dirty_hour") == []
+        assert wrong_hours(connection) == []
+    assert everything(second) == before
+
+
+def test_a_store_with_hours_is_taken_to_the_newest_schema(second: str) -> None:
+    """From the third and fourth schema: sums, dirty hours, areas and remarks are what they were."""
+    at(second, "0003")
+    with psycopg.connect(second, autocommit=True) as connection:
+        connection.execute(f"DELETE FROM dirty_hour WHERE hour < to_timestamp({NOON})")
+        connection.execute(
+            f"INSERT INTO coverage_hour SELECT key, to_timestamp({NOON - 3600}), 60, 60, '2026-03-02' FROM sensor"
+        )
+        connection.execute(f"INSERT INTO count_hour SELECT key, to_timestamp({NOON - 3600}), 0, 0, 2 FROM sensor")
+    at(second, "0004")
+    with psycopg.connect(second, autocommit=True) as connection:
+        connection.execute(
+            """
+            INSERT INTO area VALUES ('mitte', 'Mitte', 'Quartier', '{}');
+            INSERT INTO station_area VALUES ('markt', 'mitte');
+            INSERT INTO remark (area, starts, kind, text) VALUES ('mitte', '2026-03-01 12:00Z', 'works', 'Gerüst');
+            """
+        )
+    before = {table: rows_of(second, table) for table in LATER}
+    assert all(before.values())
+
+    migrate(second)
+    migrate(second)
+
+    assert {table: rows_of(second, table) for table in LATER} == before
+
+
+def rows_of(dsn: str, table: str) -> list[tuple[Any, ...]]:
+    """Every row of a table as text."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(f"SELECT {table}::text FROM {table} ORDER BY 1").fetchall()  # type: ignore[arg-type]

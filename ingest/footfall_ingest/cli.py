@@ -9,9 +9,11 @@ import psycopg
 
 import footfall_contract
 from footfall_ingest import (
+    areas,
     epochs,
     process,
     quarantine_commands,
+    remarks,
     rollup,
     sensors,
     stations,
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     applying = verbs.add_parser("apply", parents=[config], help=help_text)
     applying.add_argument("file", type=Path, help="GeoJSON FeatureCollection")
     applying.set_defaults(run=_stations)
-    for module in (quarantine_commands, sensors, rollup, epochs):
+    for module in (areas, remarks, quarantine_commands, sensors, rollup, epochs):
         module.add_parser(commands, config)
     return parser
 

@@ -1,7 +1,7 @@
-"""Times on the command line: ISO 8601 with an offset, whole seconds, or ``now``."""
+"""Times that people write: on the command line with an offset, or ``now``; about a place also by its own clock."""
 
 import argparse
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, tzinfo
 
 
 def moment(text: str) -> datetime:
@@ -33,3 +33,29 @@ def moment(text: str) -> datetime:
 def utc(when: datetime) -> str:
     """A time for people and for this command line, in UTC and whole seconds."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_utc(value: str, zone: tzinfo) -> datetime:
+    """The UTC time of a date (its midnight) or time in ISO 8601; without offset as the clocks of `zone` show it.
+
+    Raises:
+        ValueError: it is none, or the zone's clocks skip it.
+        OverflowError: it is beyond the years that can be told.
+    """
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        pass
+    else:
+        # Where the clocks skip midnight itself, this is the first moment of the day.
+        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no date or time") from error
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    local = moment.replace(tzinfo=zone)  # of a doubled hour the earlier one
+    if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
+        raise ValueError(f"{value!r} does not exist at the station: the clocks were put forward over it")
+    return local.astimezone(UTC)

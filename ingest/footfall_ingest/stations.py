@@ -1,7 +1,8 @@
 """Put the stations of a file into the database: idempotent, all or nothing, with a report of what changed.
 
 For each station in the file the file is the truth: its labels and installations replace what was stored. A station that
-the file does not name is left as it is and named in the report. Counts are never touched.
+the file does not name is left as it is and named in the report. Counts are never touched. In which areas stations lie
+is worked out anew.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from footfall_ingest.membership import place_stations
 from footfall_ingest.stations_file import DirectionLabel, Installation, Station, StationsError, read
 
 __all__ = ["Report", "StationsError", "apply", "apply_stations", "stored"]
@@ -59,6 +61,7 @@ def apply_stations(connection: psycopg.Connection, wanted: Sequence[Station]) ->
         _check_against(wanted, (station for station in known.values() if station.id not in names))
         different = [station for station in wanted if known.get(station.id) != station]
         _write(connection, different)
+        place_stations(connection)
     return Report(
         created=tuple(station.id for station in different if station.id not in known),
         changed={station.id: _differences(known[station.id], station) for station in different if station.id in known},

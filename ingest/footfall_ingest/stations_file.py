@@ -5,26 +5,30 @@ written by hand. A date stands for local midnight at the station, a time without
 UTC and are whole minutes, because minutes are what counts are kept by.
 """
 
-import json
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from footfall_contract import ContractError, check_id
+from footfall_ingest.geojson import (
+    Faults,
+    FaultsError,
+    Position,
+    distance_m,
+    features_of,
+    id_of,
+    load,
+    only,
+    position_of,
+    text_of,
+)
+from footfall_ingest.moments import local_utc
 
 DEFAULT_TIMEZONE = "Europe/Berlin"
 ROLES = ("part", "reference")
 MAX_LINE_M = 500
 """Longest counting line, and farthest distance of its ends from the station's position, in metres."""
-
-_METRES_PER_DEGREE = 111_195  # of latitude, on the mean sphere
-
-Position = tuple[float, float]
-"""Longitude and latitude in degrees, WGS 84."""
 
 
 @dataclass(frozen=True, order=True)
@@ -76,12 +80,8 @@ class Station:
     sensors: tuple[Installation, ...]
 
 
-class StationsError(Exception):
+class StationsError(FaultsError):
     """The stations cannot be used. `faults` has one sentence for each thing that is wrong."""
-
-    def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(self.faults))
 
 
 def read(path: Path) -> tuple[Station, ...]:
@@ -90,13 +90,7 @@ def read(path: Path) -> tuple[Station, ...]:
     Raises:
         StationsError: no such file, not JSON, or not stations; with every fault that was found.
     """
-    try:
-        document = json.loads(path.read_bytes(), object_pairs_hook=_no_doubles, parse_constant=_no_constants)
-    except OSError as error:
-        raise StationsError([f"{path}: cannot be read: {error.strerror}"]) from error
-    except (ValueError, RecursionError) as error:
-        raise StationsError([f"{path}: not JSON: {error}"]) from error
-    return parse(document)
+    return parse(load(path, StationsError))
 
 
 def parse(document: object) -> tuple[Station, ...]:
@@ -105,7 +99,7 @@ def parse(document: object) -> tuple[Station, ...]:
     Raises:
         StationsError: with every fault that was found.
     """
-    faults = _Faults()
+    faults = Faults()
     stations = _collection(document, faults)
     _check_together(stations, faults)
     if faults.found:
@@ -113,61 +107,27 @@ def parse(document: object) -> tuple[Station, ...]:
     return tuple(stations)
 
 
-def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {max(names, key=names.count)!r} stands twice in one object")
-    return members
+def _collection(document: object, faults: Faults) -> list[Station]:
+    found = features_of(document, "stations", faults)
+    return [station for n, feature in enumerate(found) if (station := _feature(n, feature, faults))]
 
 
-def _no_constants(name: str) -> object:
-    raise ValueError(f"{name} is not a number in JSON")
-
-
-@dataclass
-class _Faults:
-    """Collects faults; `place` is put before each."""
-
-    place: str = ""
-    found: list[str] = field(default_factory=list)
-
-    def at(self, where: str, sentence: str) -> None:
-        self.found.append(": ".join(part for part in (self.place, where, sentence) if part))
-
-    def inside(self, place: str) -> "_Faults":
-        return _Faults(place, self.found)
-
-
-def _collection(document: object, faults: _Faults) -> list[Station]:
-    if not isinstance(document, dict) or document.get("type") != "FeatureCollection":
-        faults.at("", 'not stations: the file must be a GeoJSON object with "type": "FeatureCollection"')
-        return []
-    # "name" and "bbox" are what common programs add when they save a file.
-    _only(document, ("type", "features", "name", "bbox"), "", faults)
-    features = document.get("features")
-    if not isinstance(features, list):
-        faults.at("features", "must be an array of features")
-        return []
-    return [station for n, feature in enumerate(features) if (station := _feature(n, feature, faults))]
-
-
-def _feature(number: int, feature: object, faults: _Faults) -> Station | None:
+def _feature(number: int, feature: object, faults: Faults) -> Station | None:
     faults = faults.inside(f"features[{number}]")
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         faults.at("", 'must be an object with "type": "Feature"')
         return None
-    identity = _id(feature.get("id"), "id", faults)
+    identity = id_of(feature.get("id"), "id", faults)
     if identity:
         faults = faults.inside(f"station {identity}")
-    _only(feature, ("type", "id", "geometry", "properties", "bbox"), "", faults)
+    only(feature, ("type", "id", "geometry", "properties", "bbox"), "", faults)
     properties = feature.get("properties")
     if not isinstance(properties, dict):
         faults.at("properties", "must be an object")
         return None
-    _only(properties, ("name", "timezone", "line", "directions", "sensors"), "properties", faults)
+    only(properties, ("name", "timezone", "line", "directions", "sensors"), "properties", faults)
     zone = _timezone(properties.get("timezone", DEFAULT_TIMEZONE), faults)
-    name = _text(properties.get("name"), "properties.name", faults)
+    name = text_of(properties.get("name"), "properties.name", faults)
     position = _point(feature.get("geometry"), zone, faults)
     line = _line(properties.get("line"), position, faults)
     directions = _directions(properties.get("directions", []), zone, faults)
@@ -177,28 +137,7 @@ def _feature(number: int, feature: object, faults: _Faults) -> Station | None:
     return Station(identity, name, zone.key, position, line, directions, sensors)
 
 
-def _only(found: Mapping[str, object], known: tuple[str, ...], where: str, faults: _Faults) -> None:
-    for key in found:
-        if key not in known:
-            faults.at(f"{where}.{key}" if where else key, f"unknown; known are {', '.join(known)}")
-
-
-def _id(value: object, where: str, faults: _Faults) -> str | None:
-    try:
-        return check_id(where, value)
-    except ContractError as error:
-        faults.at(where, f"{error.got} is no id; right is {error.expected}")
-        return None
-
-
-def _text(value: object, where: str, faults: _Faults) -> str:
-    if isinstance(value, str) and value.strip() and value.isprintable():
-        return value.strip()
-    faults.at(where, "must be a text of printable characters")
-    return ""
-
-
-def _timezone(value: object, faults: _Faults) -> ZoneInfo | None:
+def _timezone(value: object, faults: Faults) -> ZoneInfo | None:
     try:
         return ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -206,12 +145,12 @@ def _timezone(value: object, faults: _Faults) -> ZoneInfo | None:
         return None
 
 
-def _point(geometry: object, zone: ZoneInfo | None, faults: _Faults) -> Position | None:
+def _point(geometry: object, zone: ZoneInfo | None, faults: Faults) -> Position | None:
     if not isinstance(geometry, dict) or geometry.get("type") != "Point":
         faults.at("geometry", 'must be {"type": "Point", "coordinates": [longitude, latitude]}')
         return None
-    _only(geometry, ("type", "coordinates", "bbox"), "geometry", faults)
-    position = _position(geometry.get("coordinates"), "geometry.coordinates", faults)
+    only(geometry, ("type", "coordinates", "bbox"), "geometry", faults)
+    position = position_of(geometry.get("coordinates"), "geometry.coordinates", faults)
     if position and zone and _looks_swapped(position, zone):
         faults.at(
             "geometry.coordinates",
@@ -219,23 +158,6 @@ def _point(geometry: object, zone: ZoneInfo | None, faults: _Faults) -> Position
         )
         return None
     return position
-
-
-def _position(value: object, where: str, faults: _Faults) -> Position | None:
-    if not (isinstance(value, list) and len(value) == 2 and all(_is_number(part) for part in value)):
-        faults.at(where, f"{value!r} is no position; right is [longitude, latitude] in degrees")
-        return None
-    longitude, latitude = float(value[0]), float(value[1])
-    if abs(longitude) > 180 or abs(latitude) > 90:
-        swapped = " (swapped? longitude comes first)" if abs(longitude) <= 90 and abs(latitude) <= 180 else ""
-        faults.at(where, f"{value} is out of range: longitude -180 to 180, latitude -90 to 90{swapped}")
-        return None
-    return longitude, latitude
-
-
-def _is_number(value: object) -> bool:
-    # No larger than any angle: a whole number in JSON may be too large to be a float at all.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1_000_000
 
 
 def _looks_swapped(position: Position, zone: ZoneInfo) -> bool:
@@ -248,14 +170,14 @@ def _looks_swapped(position: Position, zone: ZoneInfo) -> bool:
     return abs(longitude - meridian) > 30 and abs(latitude - meridian) <= 30
 
 
-def _line(value: object, position: Position | None, faults: _Faults) -> tuple[Position, Position] | None:
+def _line(value: object, position: Position | None, faults: Faults) -> tuple[Position, Position] | None:
     where = "properties.line"
     if value is None:
         return None
     if not (isinstance(value, list) and len(value) == 2):
         faults.at(where, "must be two positions [[longitude, latitude], [longitude, latitude]]")
         return None
-    first, second = (_position(part, f"{where}[{n}]", faults) for n, part in enumerate(value))
+    first, second = (position_of(part, f"{where}[{n}]", faults) for n, part in enumerate(value))
     if first is None or second is None:
         return None
     if first == second:
@@ -269,19 +191,13 @@ def _line(value: object, position: Position | None, faults: _Faults) -> tuple[Po
     return first, second
 
 
-def distance_m(a: Position, b: Position) -> float:
-    """Metres between two positions that are near each other."""
-    east = (b[0] - a[0]) * math.cos(math.radians((a[1] + b[1]) / 2))
-    return math.hypot(east, b[1] - a[1]) * _METRES_PER_DEGREE
-
-
-def _directions(value: object, zone: ZoneInfo | None, faults: _Faults) -> tuple[DirectionLabel, ...]:
+def _directions(value: object, zone: ZoneInfo | None, faults: Faults) -> tuple[DirectionLabel, ...]:
     labels = []
     for n, entry in _objects(value, "properties.directions", ("from", "in", "out"), faults):
         where = f"properties.directions[{n}]"
         start = _moment(entry.get("from"), f"{where}.from", zone, faults)
-        inward = _text(entry.get("in"), f"{where}.in", faults)
-        outward = _text(entry.get("out"), f"{where}.out", faults)
+        inward = text_of(entry.get("in"), f"{where}.in", faults)
+        outward = text_of(entry.get("out"), f"{where}.out", faults)
         if inward and inward == outward:
             faults.at(where, f"in and out are both {inward!r}; they must tell the directions apart")
         if start and inward and outward:
@@ -293,11 +209,11 @@ def _directions(value: object, zone: ZoneInfo | None, faults: _Faults) -> tuple[
     return tuple(labels)
 
 
-def _sensors(value: object, zone: ZoneInfo | None, faults: _Faults) -> tuple[Installation, ...]:
+def _sensors(value: object, zone: ZoneInfo | None, faults: Faults) -> tuple[Installation, ...]:
     installations = []
     for n, entry in _objects(value, "properties.sensors", ("id", "from", "to", "role"), faults):
         where = f"properties.sensors[{n}]"
-        sensor = _id(entry.get("id"), f"{where}.id", faults)
+        sensor = id_of(entry.get("id"), f"{where}.id", faults)
         start = _moment(entry.get("from"), f"{where}.from", zone, faults)
         open_end = entry.get("to") is None
         end = None if open_end else _moment(entry["to"], f"{where}.to", zone, faults)
@@ -312,25 +228,25 @@ def _sensors(value: object, zone: ZoneInfo | None, faults: _Faults) -> tuple[Ins
     return tuple(installations)
 
 
-def _objects(value: object, where: str, known: tuple[str, ...], faults: _Faults) -> list[tuple[int, dict[str, object]]]:
+def _objects(value: object, where: str, known: tuple[str, ...], faults: Faults) -> list[tuple[int, dict[str, object]]]:
     if not isinstance(value, list):
         faults.at(where, f"must be an array of objects with {', '.join(known)}")
         return []
     entries = []
     for n, entry in enumerate(value):
         if isinstance(entry, dict):
-            _only(entry, known, f"{where}[{n}]", faults)
+            only(entry, known, f"{where}[{n}]", faults)
             entries.append((n, entry))
         else:
             faults.at(f"{where}[{n}]", f"must be an object with {', '.join(known)}")
     return entries
 
 
-def _moment(value: object, where: str, zone: ZoneInfo | None, faults: _Faults) -> datetime | None:
+def _moment(value: object, where: str, zone: ZoneInfo | None, faults: Faults) -> datetime | None:
     if zone is None:
         return None  # which moment a local time is cannot be said; the zone is reported already
     try:
-        moment = _utc(str(value), zone)
+        moment = local_utc(str(value), zone)
     except (ValueError, OverflowError) as error:
         faults.at(where, f"{error}; right is a date (local midnight) or a time like 2026-03-01T09:30")
         return None
@@ -340,27 +256,7 @@ def _moment(value: object, where: str, zone: ZoneInfo | None, faults: _Faults) -
     return moment
 
 
-def _utc(value: str, zone: tzinfo) -> datetime:
-    try:
-        day = date.fromisoformat(value)
-    except ValueError:
-        pass
-    else:
-        # Where the clocks skip midnight itself, this is the first moment of the day.
-        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no date or time") from error
-    if moment.tzinfo is not None:
-        return moment.astimezone(UTC)
-    local = moment.replace(tzinfo=zone)  # of a doubled hour the earlier one
-    if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
-        raise ValueError(f"{value!r} does not exist at the station: the clocks were put forward over it")
-    return local.astimezone(UTC)
-
-
-def _check_together(stations: list[Station], faults: _Faults) -> None:
+def _check_together(stations: list[Station], faults: Faults) -> None:
     seen: set[str] = set()
     for station in stations:
         if station.id in seen:

@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
+from footfall_ingest.geojson import distance_m
 from footfall_ingest.stations import Report, apply, stored
-from footfall_ingest.stations_file import Station, StationsError, distance_m, parse, read
+from footfall_ingest.stations_file import Station, StationsError, parse, read
 
 JENA = Path(__file__).parents[2] / "deploy" / "jena" / "stations.geojson"
 

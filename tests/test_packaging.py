@@ -52,12 +52,13 @@ def run(script: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_wheel_carries_what_is_not_python(wheel: Path) -> None:
-    """Schemas, migrations, templates, messages, third-party JavaScript and the stations of Jena are in it."""
+    """Schemas, migrations, mappings, templates, messages, third-party JavaScript and the stations of Jena are in it."""
     names = zipfile.ZipFile(wheel).namelist()
 
     for part in (
         "footfall_contract/schema/",
         "footfall_ingest/migrations/versions/",
+        "footfall_ingest/mappings/",
         "footfall_api/templates/",
         "footfall_api/messages/",
         "footfall_api/static/vendor/",

@@ -10,7 +10,6 @@ Reading is pure: no database, no clock (`now` is given). :mod:`footfall_demo.his
 
 import csv
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +21,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from footfall_contract.words import MAX_COUNT, MAX_SPAN_S, Direction, PassageClass
 from footfall_demo.refusals import RefusedError
+from footfall_ingest.history.intervals import Cell, Interval
+from footfall_ingest.history.names import id_of
 from footfall_ingest.judge import MAX_PASSAGES_PER_S
 
 REQUIRED: Final = ("station", "interval_start", "interval_end", "count")
@@ -35,15 +36,9 @@ _STATES = ("measured", "partial", "missing", "recovered", "coarse")
 _NOTHING_THERE = ("not_installed", "future")
 """Reasons of rows that do not speak about a sensor at all."""
 _SHORTEST_S = 60
-_ID_LENGTH = 61
-"""A station's id is at most this long, so that its sensor's (`-1` added) is one too."""
 _FAULTS_SHOWN = 20
 _SAME_PLACE_DEGREES = 0.02
 """About 2 km: a station of the stations file that the CSV puts farther away is another place of the same name."""
-
-_GERMAN = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss"}
-
-Cell = tuple[Direction, PassageClass]
 
 
 class HistoryFileError(RefusedError):
@@ -53,26 +48,6 @@ class HistoryFileError(RefusedError):
         self.faults = tuple(faults)
         more = [f"… and {len(faults) - _FAULTS_SHOWN} more"] if len(faults) > _FAULTS_SHOWN else []
         super().__init__("\n".join([f"{path} was not taken over:", *faults[:_FAULTS_SHOWN], *more]))
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """What one sensor counted from `start` to `end` (UTC seconds), and in how many seconds of it it measured.
-
-    `counts` has an entry for each direction and class that the file names, 0 included; none means that nothing is
-    known. `line` is where the file says so, 0 for a hole between its rows.
-    """
-
-    start: int
-    end: int
-    observed_s: int
-    counts: Mapping[Cell, int]
-    line: int
-
-    @property
-    def length_s(self) -> int:
-        """Length in seconds."""
-        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +241,7 @@ class _Reader:
 
     def _station(self, text: Mapping[str, str], line: int) -> str:
         given = text["station"]
-        station = valid_id(given)
+        station = id_of(given)
         if not station:
             raise _RowError(f"column station: {given!r} has no letter or digit to make an id of")
         place = self._places.get(station)
@@ -466,13 +441,6 @@ class _Reader:
             )
             if number
         ]
-
-
-def valid_id(text: str) -> str:
-    """An id made of `text`: lower case, accents gone, everything but letters and digits one hyphen; may be empty."""
-    german = text.strip().lower().translate(_GERMAN)
-    plain = unicodedata.normalize("NFKD", german).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_ID_LENGTH].strip("-")
 
 
 def _word(text: Mapping[str, str], column: str, words: Sequence[str]) -> str:

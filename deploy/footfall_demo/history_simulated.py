@@ -13,8 +13,9 @@ import psycopg
 
 from footfall_contract.report import SlotReport
 from footfall_demo.history_import import CancelledError
-from footfall_demo.history_write import number, past_stream, write_reports
+from footfall_demo.history_write import write_reports
 from footfall_demo.terminal import Step
+from footfall_ingest.history.writing import number, past_stream
 from footfall_sim.pedestrians import Pedestrians
 
 _DAY_S = 86_400

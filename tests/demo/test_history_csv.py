@@ -16,12 +16,12 @@ from footfall_demo.history_csv import (
     Bounds,
     History,
     HistoryFileError,
-    Interval,
     KnownStation,
     StationHistory,
     read_history,
-    valid_id,
 )
+from footfall_ingest.history.intervals import Interval
+from footfall_ingest.history.names import id_of
 
 CASES = Path(__file__).parent / "history_cases"
 
@@ -138,9 +138,9 @@ def test_order_does_not_matter_and_no_time_is_left_out(
 
 
 @given(st.text())
-def test_a_valid_id_is_one(text: str) -> None:
+def test_a_id_of_is_one(text: str) -> None:
     """Whatever the name, the id made of it is valid for a station and, with a number, for a sensor; or it is empty."""
-    made = valid_id(text)
+    made = id_of(text)
 
     assert made == "" or re.fullmatch(ID_PATTERN, f"{made}-1")
-    assert valid_id(made) == made
+    assert id_of(made) == made

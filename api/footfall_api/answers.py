@@ -6,7 +6,6 @@ not measured. Pure: no database, no clock (the caller says in which `Phase` the 
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 MEASURED_PERCENT: Final = 98
@@ -35,6 +34,7 @@ class Reason(StrEnum):
     SILENT = "silent"
     NOT_REPORTED = "not_reported"
     NOT_INSTALLED = "not_installed"
+    EXCLUDED = "excluded"
     FUTURE = "future"
 
 
@@ -69,44 +69,45 @@ class Evidence:
     """Time about which anything was reported, were it that the sensor was silent."""
     recovered_s: int = 0
     """Unmeasured time of which the number of passages is known all the same, from a running total."""
-    passages: int = 0
-    """Passages counted, over all directions and classes."""
+    excluded_s: int = 0
+    """Installed time without a number that is to be believed, because somebody excluded it."""
+    passages: bool = False
+    """Whether any passages were counted, whatever their direction and class."""
+    always_installed: bool = True
+    """False: for a part of the interval no sensor was installed."""
     cut: bool = False
     """A longer count overlaps the interval without lying inside it."""
     coarse: str | None = None
     """The finest resolution whose interval holds all of that longer count."""
-    always_installed: bool = True
-    """False: for a part of the interval no sensor was installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What leaves the API about one interval.
+    """What leaves the API about one interval, but for the number itself.
 
-    `count` is None where nothing was measured; `coverage` is 0 to 1, or None where there was nothing to measure with;
-    `reason` is a `Reason` word or, with `coarse`, a resolution.
+    `counted`: the number that there is may be given; where it is not, nothing was measured. `coverage` is 0 to 1, or
+    None where there was nothing to measure with; `reason` is a `Reason` word or, with `coarse`, a resolution.
     """
 
     state: State
     reason: str | None
     coverage: float | None
-    count: int | None
+    counted: bool
     final: bool
 
 
-@lru_cache(maxsize=4096)  # most intervals of a good sensor have one of a few kinds of evidence
 def judge(evidence: Evidence) -> Answer:
     """The answer that the evidence allows."""
     expected_s, observed_s = evidence.expected_s, min(evidence.observed_s, evidence.expected_s)
     if evidence.phase is Phase.FUTURE:
-        return Answer(State.MISSING, Reason.FUTURE, None, None, final=False)
+        return Answer(State.MISSING, Reason.FUTURE, None, counted=False, final=False)
     final = evidence.phase is Phase.SETTLED or (evidence.phase is Phase.ENDED and observed_s >= expected_s)
     if expected_s == 0:
-        return Answer(State.MISSING, Reason.NOT_INSTALLED, None, None, final)
+        return Answer(State.MISSING, Reason.NOT_INSTALLED, None, counted=False, final=final)
     state, reason = _state(evidence, observed_s)
-    count = None if state in {State.MISSING, State.COARSE} else evidence.passages
+    counted = state not in {State.MISSING, State.COARSE}
     coverage = observed_s * _COVERAGE_STEPS // expected_s / _COVERAGE_STEPS
-    return Answer(state, reason, coverage, count, final)
+    return Answer(state, reason, coverage, counted, final)
 
 
 def _state(evidence: Evidence, observed_s: int) -> tuple[State, str | None]:
@@ -116,9 +117,12 @@ def _state(evidence: Evidence, observed_s: int) -> tuple[State, str | None]:
         return State.MEASURED, None if evidence.always_installed else Reason.NOT_INSTALLED
     if evidence.recovered_s and _enough(observed_s + evidence.recovered_s, evidence.expected_s):
         return State.RECOVERED, None
-    silent_s = evidence.reported_s - observed_s
-    unreported_s = evidence.expected_s - evidence.reported_s
-    return State.PARTIAL, Reason.SILENT if silent_s >= unreported_s else Reason.NOT_REPORTED
+    lost_s = {
+        Reason.EXCLUDED: evidence.excluded_s,
+        Reason.SILENT: evidence.reported_s - observed_s,
+        Reason.NOT_REPORTED: evidence.expected_s - evidence.reported_s - evidence.excluded_s,
+    }
+    return State.PARTIAL, max(lost_s, key=lambda reason: lost_s[reason])  # of equals the first
 
 
 def _unmeasured(evidence: Evidence) -> tuple[State, str | None]:
@@ -126,6 +130,8 @@ def _unmeasured(evidence: Evidence) -> tuple[State, str | None]:
         return State.RECOVERED, None
     if evidence.cut:
         return State.COARSE, evidence.coarse
+    if evidence.excluded_s * 2 >= evidence.expected_s:
+        return State.MISSING, Reason.EXCLUDED
     return State.MISSING, Reason.SILENT if evidence.reported_s else Reason.NOT_REPORTED
 
 

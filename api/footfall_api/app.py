@@ -10,17 +10,18 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import footfall_contract
-from footfall_api import live, pages, probes, problems, routes
+from footfall_api import live, pages, probes, problems, routes, routes_places
 from footfall_api.caching import HEAD_KEY
 from footfall_api.database import conninfo, new_pool, pool_figures
-from footfall_api.describe import ProblemDetails
+from footfall_api.describe import complete
 from footfall_api.feed import BoardFeed
+from footfall_api.question import Format
 from footfall_api.settings import ApiSettings
 from footfall_api.telemetry import MeasureRequests, Telemetry
 
@@ -50,6 +51,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
         docs_url=None,  # the bundled pages would load scripts from another host
         redoc_url=None,
         lifespan=_lifespan,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call the functions
     )
     app.state.settings = settings
     app.state.clock = clock
@@ -59,17 +61,28 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     telemetry.watch_pool(lambda: pool_figures(app.state.pool))
 
     problems.install(app)
-    for module in (routes, live, probes):
-        app.include_router(module.router)
+    for module in (routes_places, routes, live):
+        app.include_router(module.router, dependencies=[Depends(problems.check_parameters)])
+    app.include_router(probes.router)
     pages.install(app)
     _describe(app)
 
     # From the inside out: each wraps all before it.
     app.add_middleware(problems.CatchEverything)
     app.add_middleware(NameLicence, url=settings.public.licence_url)
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    packed = (routes.MEDIA_TYPES[Format.PARQUET],)  # as tight as it gets
     app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["GET"], allow_headers=["*"], expose_headers=["ETag", "Link"]
+        GZipMiddleware,
+        minimum_size=1000,
+        compresslevel=5,
+        exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, *packed),
+    )
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET"],
+        allow_headers=["*"],
+        expose_headers=["ETag", "Last-Modified", "Link", "Content-Disposition"],
     )
     app.add_middleware(AnswerHead)
     app.add_middleware(MeasureRequests, telemetry=telemetry)
@@ -138,16 +151,12 @@ class NameLicence:
 
 
 def _describe(app: FastAPI) -> None:
-    """Complete the OpenAPI document: every error has the one shape."""
+    """Complete the OpenAPI document: every error has the one shape, and what is streamed is described as well."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = generate()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
+            complete(generate())
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change the document
@@ -162,6 +171,8 @@ absence. All times are ISO 8601 with an offset; intervals include their start an
 
 _TAGS: Final = [
     {"name": "stations", "description": "Where is counted, and what the directions mean."},
+    {"name": "areas", "description": "Parts of the city, and the stations that lie in them."},
+    {"name": "remarks", "description": "What people know about a time at a place."},
     {"name": "counts", "description": "What was counted, and how well."},
     {"name": "live", "description": "What is being counted now."},
     {"name": "operation", "description": "For machines that watch over this one."},

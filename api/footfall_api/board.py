@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
+from footfall_api.areas import read_areas
 from footfall_api.counts import Group, columns_of, group_answers, groups_of, tally_groups
 from footfall_api.database import Connection
 from footfall_api.intervals import Resolution, interval_of
 from footfall_api.question import Dimension
+from footfall_api.ranges import FAR_S
+from footfall_api.remarks import FOREVER_S, exclusions_of, read_remarks
 from footfall_api.stations import Station, read_stations
-from footfall_api.tally import LegTally
+from footfall_api.tally import NOTHING_EXCLUDED, Exclusions, LegTally
 
 MINUTES: Final = 60
 """Minutes on the board, the one that is running among them."""
@@ -64,8 +67,9 @@ class StationBoard:
 
     `labels` says in words what the directions mean now (``{"in": "Richtung Markt", ...}``; a direction without a label
     is absent). `today`: since local midnight, until the next. `minutes`: 60, oldest first, the last one is still
-    running. `updated`: when something was measured last, to the minute or better; None: never. `last_day`: if nothing
-    was measured today, the last local day on which something was.
+    running. `updated`: when something was measured last, to the minute or better (to the hour where minutes were
+    removed); None: never. `last_day`: if nothing was measured today, the last local day on which something was. What a
+    remark excludes is not measured.
     """
 
     id: str
@@ -144,30 +148,37 @@ class BoardReader:
         """The board at `now`. The connection should be in one snapshot."""
         now_s = int(now.timestamp())
         stations = await read_stations(connection)
+        exclusions = await _exclusions(connection, stations)
         edges_s = _minute_edges(now_s)
-        tallies = await tally_groups(connection, [_parts(station) for station in stations], edges_s)
-        today = await _todays(connection, stations, now_s)
+        tallies = await tally_groups(connection, [_parts(station) for station in stations], edges_s, exclusions)
+        today = await _todays(connection, stations, exclusions, now_s)
         boards = []
         for station, found in zip(stations, tallies, strict=True):
             minutes = readings(station, found, edges_s, Resolution.MINUTE, now_s)
-            past = await self._find_past(
-                connection, station, _last_measured_s(found, edges_s), today[station.id], now_s
-            )
+            measured_s = _last_measured_s(found, edges_s)
+            past = await self._find_past(connection, station, exclusions, measured_s, today[station.id], now_s=now_s)
             boards.append(_station_board(station, today[station.id], minutes, past, now_s))
         return Board(datetime.fromtimestamp(now_s, UTC), tuple(boards))
 
     async def _find_past(
-        self, connection: Connection, station: Station, measured_s: int | None, today: Reading, now_s: int
+        self,
+        connection: Connection,
+        station: Station,
+        exclusions: Exclusions,
+        measured_s: int | None,
+        today: Reading,
+        *,
+        now_s: int,
     ) -> _Past:
         """When the station measured last; with the day of it, if that is not today."""
         if measured_s is not None and today.count is not None:
             return _Past(measured_s, None, now_s)
         known = self._past.get(station.id)
         if known is None or now_s >= known.until_s or measured_s is not None:
-            measured_s = measured_s or await _ever_measured_s(connection, station)
+            measured_s = measured_s or await _ever_measured_s(connection, station, exclusions)
             last_day = None
             if today.count is None and measured_s is not None:
-                last_day = await _reading_of_day(connection, station, measured_s - 1, now_s)
+                last_day = await _reading_of_day(connection, station, exclusions, measured_s - 1, now_s)
             known = self._past[station.id] = _Past(measured_s, last_day, now_s + _PAST_FOR_S)
         return known
 
@@ -177,13 +188,15 @@ def readings(
 ) -> tuple[Reading, ...]:
     """What a station's parts have between the edges, by direction."""
     answers = group_answers(tallies, edges_s, resolution, station.zone, now_s)
-    columns = columns_of(_parts(station), 0, tallies, len(edges_s) - 1, split=_BY_DIRECTION)
+    size = len(edges_s) - 1
+    columns = columns_of(_parts(station), 0, tallies, size, split=_BY_DIRECTION)
+    (total,) = columns_of(_parts(station), 0, tallies, size, split=frozenset())
     return tuple(
         Reading(
             datetime.fromtimestamp(start_s, station.zone),
             datetime.fromtimestamp(end_s, station.zone),
-            {column.direction: None if answer.count is None else column.counts[i] for column in columns},
-            answer.count,
+            {column.direction: column.counts[i] if answer.counted else None for column in columns},
+            total.counts[i] if answer.counted else None,
             answer.coverage,
             answer.state,
             answer.reason,
@@ -199,27 +212,40 @@ def _minute_edges(now_s: int) -> list[int]:
 
 
 def _parts(station: Station) -> Group:
-    (group,) = groups_of(station, frozenset())
+    (group,) = groups_of([station], frozenset(), together=False)
     return group
 
 
-async def _todays(connection: Connection, stations: Sequence[Station], now_s: int) -> dict[str, Reading]:
+async def _exclusions(connection: Connection, stations: Sequence[Station]) -> Exclusions:
+    """All time at the stations that is not to be believed, of whenever."""
+    cursor = await connection.execute("SELECT EXISTS (SELECT FROM remark WHERE excludes)")
+    if await cursor.fetchone() == (False,):  # spares looking up the areas
+        return NOTHING_EXCLUDED
+    remarks = await read_remarks(connection, stations, await read_areas(connection), 0, FOREVER_S)
+    return exclusions_of(remarks, stations)
+
+
+async def _todays(
+    connection: Connection, stations: Sequence[Station], exclusions: Exclusions, now_s: int
+) -> dict[str, Reading]:
     """Today's reading by station: one round of statements for each time zone, because it is another day in each."""
     found: dict[str, Reading] = {}
     for zone in {station.zone for station in stations}:
         there = [station for station in stations if station.zone == zone]
         edges_s = interval_of(Resolution.DAY, now_s, zone)
         for station, tallies in zip(
-            there, await tally_groups(connection, [_parts(s) for s in there], edges_s), strict=True
+            there, await tally_groups(connection, [_parts(s) for s in there], edges_s, exclusions), strict=True
         ):
             (found[station.id],) = readings(station, tallies, edges_s, Resolution.DAY, now_s)
     return found
 
 
-async def _reading_of_day(connection: Connection, station: Station, instant_s: int, now_s: int) -> Reading:
+async def _reading_of_day(
+    connection: Connection, station: Station, exclusions: Exclusions, instant_s: int, now_s: int
+) -> Reading:
     """The reading of the local day that an instant is in."""
     edges_s = interval_of(Resolution.DAY, instant_s, station.zone)
-    (tallies,) = await tally_groups(connection, [_parts(station)], edges_s)
+    (tallies,) = await tally_groups(connection, [_parts(station)], edges_s, exclusions)
     (reading,) = readings(station, tallies, edges_s, Resolution.DAY, now_s)
     return reading
 
@@ -240,24 +266,43 @@ def _last_measured_s(tallies: Sequence[LegTally], edges_s: Sequence[int]) -> int
 _EVER_MEASURED: Final = """
 SELECT max(greatest(
     (SELECT extract(epoch FROM c.bucket)::bigint + c.observed_s FROM coverage_minute c
-     WHERE c.sensor = leg.sensor AND c.observed_s > 0 AND c.bucket >= leg.installed AND c.bucket < leg.removed
+     WHERE c.sensor = believed.sensor AND c.observed_s > 0
+       AND c.bucket >= believed.begins AND c.bucket < believed.ends
+     ORDER BY c.bucket DESC LIMIT 1),
+    -- Where the minutes were removed.
+    (SELECT extract(epoch FROM c.bucket)::bigint + 3600 FROM coverage_hour c
+     WHERE c.sensor = believed.sensor AND c.observed_s > 0
+       AND c.bucket >= believed.begins AND c.bucket <= believed.ends - interval '1 hour'
+       AND c.bucket < (SELECT minutes_from FROM store)
      ORDER BY c.bucket DESC LIMIT 1),
     (SELECT extract(epoch FROM s.ends)::bigint FROM coverage_span s
-     WHERE s.sensor = leg.sensor AND s.starts >= leg.installed AND s.ends <= leg.removed AND (
+     WHERE s.sensor = believed.sensor AND s.starts >= believed.begins AND s.ends <= believed.ends AND (
          s.observed_s > 0
          OR EXISTS (SELECT FROM count_span c WHERE (c.sensor, c.starts, c.ends) = (s.sensor, s.starts, s.ends)))
      ORDER BY s.starts DESC LIMIT 1)
 ))
 FROM (
-    SELECT sensor, valid_from AS installed, coalesce(valid_to, 'infinity') AS removed FROM installation
-    WHERE station = %s AND role = 'part'
-) leg
+    SELECT sensor, coalesce(to_timestamp(begins_s), '-infinity') AS begins,
+           coalesce(to_timestamp(ends_s), 'infinity') AS ends
+    FROM unnest(%(sensors)s::int[], %(begins)s::bigint[], %(ends)s::bigint[]) AS given (sensor, begins_s, ends_s)
+) believed
 """
 
 
-async def _ever_measured_s(connection: Connection, station: Station) -> int | None:
-    """When the station's parts measured last, in UTC unix seconds; None: never."""
-    row = await (await connection.execute(_EVER_MEASURED, [station.id])).fetchone()
+async def _ever_measured_s(connection: Connection, station: Station, exclusions: Exclusions) -> int | None:
+    """When the station's parts measured last what is to be believed, in UTC unix seconds; None: never."""
+    believed = [
+        (leg.sensor_key, begin, end)
+        for member in _parts(station).members
+        if (leg := member.leg(-FAR_S, FAR_S, exclusions)) is not None
+        for begin, end in leg.believed()
+    ]
+    asked = {
+        "sensors": [sensor for sensor, _, _ in believed],
+        "begins": [None if begin == -FAR_S else begin for _, begin, _ in believed],
+        "ends": [None if end == FAR_S else end for _, _, end in believed],
+    }
+    row = await (await connection.execute(_EVER_MEASURED, asked)).fetchone()
     return None if row is None else row[0]
 
 

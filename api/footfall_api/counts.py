@@ -6,18 +6,21 @@ depend on the direction in which somebody walked.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from operator import not_
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from footfall_api.answers import Answer, Evidence, judge, phase_of
+from footfall_api.answers import SETTLED_AFTER_S, Answer, Evidence, Phase, judge, phase_of
 from footfall_api.database import Connection, Pool, snapshot
 from footfall_api.intervals import Resolution, interval_of
 from footfall_api.question import Dimension, Question
-from footfall_api.stations import DIRECTION_WORDS, Installation, Station, directions_of
-from footfall_api.tally import Leg, LegTally, tally
+from footfall_api.ranges import common, merged, seconds_by_interval, without
+from footfall_api.stations import DIRECTION_WORDS, PART, Installation, Station, directions_of
+from footfall_api.tally import NOTHING_EXCLUDED, Exclusions, Leg, LegTally, classes_counted, tally
 from footfall_contract.words import PassageClass
 
 ALL: Final = "all"
@@ -25,6 +28,9 @@ ALL: Final = "all"
 
 PIECE_INTERVALS: Final = 10_000
 """Intervals worked out at a time: a year of hours. The statements for them end well before their timeout."""
+
+PIECE_CELLS: Final = 100_000
+"""Intervals times groups worked out at a time: what an answer takes in memory does not grow with the city."""
 
 PIECE_S: Final = 400 * 86_400
 """No piece looks at more time than this, however long its intervals are."""
@@ -35,8 +41,9 @@ CLASS_WORDS: Final[dict[int, str]] = {number: number.name.lower() for number in 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The counts of one direction, class and sensor (or `ALL` of them), one for each interval."""
+    """The counts of one station, direction, class and sensor (or `ALL` of them), one for each interval."""
 
+    station: str
     direction: str
     class_: str
     sensor: str
@@ -48,89 +55,127 @@ class Column:
 class Block:
     """Consecutive intervals of an answer. `answers` has, for each group of sensors, one answer for each interval.
 
-    A column's count holds only where its group's answer has a count.
+    A column's count holds only where its group's answer is `counted`.
     """
 
     edges_s: Sequence[int]
     answers: Sequence[Sequence[Answer]]
     columns: Sequence[Column]
+    known: Sequence[Mapping[str, Sequence[int]]]
+    """By group, and for a sum over stations by station: what it has in each interval; 0: nothing."""
+
+    def carried(self, group: int, i: int) -> tuple[str, ...]:
+        """Which stations a group's sum over stations is made of in the `i`-th interval; empty for one station alone."""
+        return tuple(station for station, known in self.known[group].items() if known[i])
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A sensor at a station for one stretch of time."""
+
+    station: str
+    installation: Installation
+
+    def leg(self, start_s: int, end_s: int, exclusions: Exclusions = NOTHING_EXCLUDED) -> Leg | None:
+        """Its time within [start_s, end_s), with what of that is excluded; None if it was not installed then."""
+        excluded = exclusions.get((self.station, self.installation.sensor_key), ())
+        return Leg.of(self.station, self.installation, start_s, end_s, excluded)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Sensors whose counts are added up: the parts of a station, or one sensor by itself."""
+    """Sensors whose counts are added up: a station's parts, one sensor of it, or either over several stations.
 
+    `station` and `sensor` are an id, or `ALL` for a sum.
+    """
+
+    station: str
     sensor: str
-    installations: tuple[Installation, ...]
+    members: tuple[Member, ...]
 
     @property
     def directions(self) -> tuple[int, ...]:
         """The directions that the group counts."""
-        return directions_of(self.installations)
+        return directions_of([member.installation for member in self.members])
 
 
-def groups_of(station: Station, split: frozenset[Dimension]) -> list[Group]:
-    """The groups of a station's sensors: one, or with the sensors split one for each, references among them.
+def groups_of(stations: Sequence[Station], split: frozenset[Dimension], *, together: bool) -> list[Group]:
+    """The groups that some stations' sensors are added up in.
 
-    A station without sensors has one group without sensors: its gaps are values too.
+    One for each station, or `together` one for all; with the sensors split one for each of these and each sensor,
+    references among them. A station without sensors has one group without sensors: its gaps are values too.
     """
-    if Dimension.SENSOR not in split or not station.installations:
-        return [Group(ALL, tuple(station.parts()))]
-    sensors = sorted({installation.sensor for installation in station.installations})
+    sums = [(ALL, stations)] if together else [(station.id, [station]) for station in stations]
+    return [group for name, summed in sums for group in _groups_of_sum(name, summed, split)]
+
+
+def _groups_of_sum(name: str, stations: Sequence[Station], split: frozenset[Dimension]) -> list[Group]:
+    members = [Member(station.id, found) for station in stations for found in station.installations]
+    if Dimension.SENSOR not in split or not members:
+        return [Group(name, ALL, tuple(member for member in members if member.installation.role == PART))]
+    sensors = sorted({member.installation.sensor for member in members})
     return [
-        Group(sensor, tuple(found for found in station.installations if found.sensor == sensor)) for sensor in sensors
+        Group(name, sensor, tuple(member for member in members if member.installation.sensor == sensor))
+        for sensor in sensors
     ]
 
 
 async def blocks(
-    pool: Pool, station: Station, question: Question, now_s: int, limit: int
+    pool: Pool,
+    groups: Sequence[Group],
+    question: Question,
+    now_s: int,
+    limit: int,
+    *,
+    exclusions: Exclusions = NOTHING_EXCLUDED,
 ) -> AsyncGenerator[Block, None]:
-    """The answer to a question, in pieces; at most `limit` intervals in all.
+    """The answer to a question about some groups of sensors, in pieces; at most `limit` intervals in all.
 
     Each piece is one state of the database. Between pieces no connection is held, so that a slow reader keeps nobody
     waiting.
     """
-    groups = groups_of(station, question.split)
     classes: Sequence[int] = ()
     if Dimension.CLASS in question.split:
         async with snapshot(pool) as connection:
-            classes = await _classes(connection, groups, question)
-    size = max(1, min(PIECE_INTERVALS, PIECE_S // question.resolution.longest_s))
+            classes = await _classes(connection, groups, question, exclusions)
+    cells = PIECE_CELLS // max(1, len(groups))
+    size = max(1, min(PIECE_INTERVALS, cells, PIECE_S // question.resolution.longest_s))
     for piece in question.pieces(min(size, limit)):
         edges_s = piece[: limit + 1]
         async with snapshot(pool) as connection:
-            tallies = await tally_groups(connection, groups, edges_s)
+            tallies = await tally_groups(connection, groups, edges_s, exclusions)
         yield await asyncio.to_thread(block, groups, tallies, edges_s, question=question, classes=classes, now_s=now_s)
         limit -= len(edges_s) - 1
         if limit <= 0:
             return
 
 
-async def tally_groups(connection: Connection, groups: Sequence[Group], edges_s: Sequence[int]) -> list[list[LegTally]]:
-    """For each group what its sensors have between the edges."""
-    legs = [
-        [leg for i in group.installations if (leg := Leg.of(i, edges_s[0], edges_s[-1])) is not None]
-        for group in groups
-    ]
+async def tally_groups(
+    connection: Connection,
+    groups: Sequence[Group],
+    edges_s: Sequence[int],
+    exclusions: Exclusions = NOTHING_EXCLUDED,
+) -> list[list[LegTally]]:
+    """For each group what its sensors have between the edges, without what is excluded."""
+    legs = _legs(groups, edges_s, exclusions)
     found = iter(await tally(connection, [leg for group in legs for leg in group], edges_s))
     return [[next(found) for _ in group] for group in legs]
 
 
-_CLASSES: Final = """
-SELECT DISTINCT class FROM count_minute
-WHERE sensor = ANY(%(sensors)s) AND bucket >= to_timestamp(%(from)s) AND bucket < to_timestamp(%(to)s)
-UNION
-SELECT DISTINCT class FROM count_span
-WHERE sensor = ANY(%(sensors)s) AND starts >= to_timestamp(%(from)s) AND starts < to_timestamp(%(to)s)
-"""
+def _legs(groups: Sequence[Group], edges_s: Sequence[int], exclusions: Exclusions) -> list[list[Leg]]:
+    """For each group the legs between the first and the last edge."""
+    return [
+        [leg for member in group.members if (leg := member.leg(edges_s[0], edges_s[-1], exclusions)) is not None]
+        for group in groups
+    ]
 
 
-async def _classes(connection: Connection, groups: Sequence[Group], question: Question) -> list[int]:
+async def _classes(
+    connection: Connection, groups: Sequence[Group], question: Question, exclusions: Exclusions
+) -> list[int]:
     """The classes that the sensors told apart in the time asked for; pedestrians if they counted nobody."""
-    keys = [i.sensor_key for group in groups for i in group.installations]
-    asked = {"sensors": keys, "from": question.from_s, "to": question.to_s}
-    cursor = await connection.execute(_CLASSES, asked)
-    return sorted(row[0] for row in await cursor.fetchall()) or [PassageClass.PEDESTRIAN]
+    legs = [leg for group in _legs(groups, (question.from_s, question.to_s), exclusions) for leg in group]
+    return sorted(await classes_counted(connection, legs, question.from_s, question.to_s)) or [PassageClass.PEDESTRIAN]
 
 
 def columns_of(
@@ -146,6 +191,7 @@ def columns_of(
     directions: Sequence[int | None] = group.directions if Dimension.DIRECTION in split else (None,)
     return [
         Column(
+            group.station,
             ALL if direction is None else DIRECTION_WORDS[direction],
             ALL if class_ is None else CLASS_WORDS[class_],
             group.sensor,
@@ -159,53 +205,87 @@ def columns_of(
 
 def _sum(tallies: Sequence[LegTally], size: int, direction: int | None = None, class_: int | None = None) -> list[int]:
     """The counts of all cells with this direction and class (None: any)."""
-    found = [
-        counts
-        for tally_ in tallies
-        for (cell_direction, cell_class), counts in tally_.counts.items()
-        if direction in (None, cell_direction) and class_ in (None, cell_class)
-    ]
-    if len(found) == 1:
-        return found[0]
-    return [sum(counts) for counts in zip(*found, strict=True)] if found else [0] * size
+    return _added(
+        [
+            counts
+            for found in tallies
+            for (cell_direction, cell_class), counts in found.counts.items()
+            if direction in (None, cell_direction) and class_ in (None, cell_class)
+        ],
+        size,
+    )
+
+
+def _added(lists: Sequence[list[int]], size: int) -> list[int]:
+    """The sums of lists of `size` numbers, place by place."""
+    if not lists:
+        return [0] * size
+    return lists[0] if len(lists) == 1 else [*map(sum, zip(*lists, strict=True))]
 
 
 def group_answers(
     tallies: Sequence[LegTally], edges_s: Sequence[int], resolution: Resolution, zone: ZoneInfo, now_s: int
 ) -> list[Answer]:
     """The answer of a group of sensors for each interval."""
-    passages = _sum(tallies, len(edges_s) - 1)
+    size = len(edges_s) - 1
+    past = [(edges_s[0], min(now_s, edges_s[-1]))]
+    windows = [common([found.leg.window], past) for found in tallies]
+    nowhere = without(past, merged(window for found in windows for window in found))
+    # Lists by interval: a year has thousands of intervals, but they are of a few kinds.
+    figures = (
+        _added([seconds_by_interval(window, edges_s) for window in windows], size),
+        _added([found.observed_s for found in tallies], size),
+        _added([found.reported_s for found in tallies], size),
+        _added([found.recovered_s for found in tallies], size),
+        _added([seconds_by_interval(common(found.excluded, past), edges_s) for found in tallies], size),
+        [*map(bool, _sum(tallies, size))],
+        [*map(not_, seconds_by_interval(nowhere, edges_s))],
+    )
+    answers: list[Answer] = []
+    for phase, intervals in _phases(edges_s, now_s):
+        known = _Known(phase)
+        kinds = zip(*(figure[intervals.start : intervals.stop] for figure in figures), strict=True)
+        answers.extend(map(known.__getitem__, kinds))
     cuts = _Cuts(resolution, zone)
-    answers = []
-    for i, (start_s, end_s) in enumerate(pairwise(edges_s)):
-        elapsed_s = max(0, min(end_s, now_s) - start_s)
-        installed = [_overlap_s(found.leg, start_s, start_s + elapsed_s) for found in tallies]
-        spans = [span for found in tallies if i in found.cuts for span in found.cuts[i]]
-        evidence = Evidence(
-            phase_of(start_s, end_s, now_s),
-            expected_s=sum(installed),
-            observed_s=sum([found.observed_s[i] for found in tallies]),
-            reported_s=sum([found.reported_s[i] for found in tallies]),
-            recovered_s=sum([found.recovered_s[i] for found in tallies]),
-            passages=passages[i],
-            cut=bool(spans),
-            coarse=cuts.finest(spans) if spans else None,
-            always_installed=elapsed_s in installed or _covered([t.leg for t in tallies], start_s, start_s + elapsed_s),
-        )
-        answers.append(judge(evidence))
+    for i in {i for found in tallies for i in (*found.cuts, *found.undivided)}:
+        spans = [span for found in tallies for span in found.cuts.get(i, ())]
+        coarse = cuts.finest(spans) if spans else Resolution.HOUR
+        kind: tuple[Any, ...] = tuple(figure[i] for figure in figures)
+        evidence = Evidence(phase_of(edges_s[i], edges_s[i + 1], now_s), *kind)
+        answers[i] = judge(replace(evidence, cut=True, coarse=coarse))
     return answers
 
 
-def _overlap_s(leg: Leg, start_s: int, end_s: int) -> int:
-    return max(0, min(end_s, leg.window_to_s) - max(start_s, leg.window_from_s))
+def _phases(edges_s: Sequence[int], now_s: int) -> list[tuple[Phase, range]]:
+    """The numbers of the intervals in each phase, in order of time."""
+    size = len(edges_s) - 1
+    settled, ended, begun = (
+        min(size, max(0, place))
+        for place in (
+            bisect_right(edges_s, now_s - SETTLED_AFTER_S) - 1,
+            bisect_right(edges_s, now_s) - 1,
+            bisect_left(edges_s, now_s),
+        )
+    )
+    bounds = (0, settled, ended, begun, size)
+    return [
+        (phase, range(first, last))
+        for phase, (first, last) in zip(
+            (Phase.SETTLED, Phase.ENDED, Phase.OPEN, Phase.FUTURE), pairwise(bounds), strict=True
+        )
+    ]
 
 
-def _covered(legs: Sequence[Leg], start_s: int, end_s: int) -> bool:
-    """Whether at each moment of [start_s, end_s) one of the legs at least was installed."""
-    for leg in sorted(legs, key=lambda leg: leg.window_from_s):
-        if leg.window_from_s <= start_s:
-            start_s = max(start_s, leg.window_to_s)
-    return start_s >= end_s
+class _Known(dict[tuple[Any, ...], Answer]):
+    """The answers to what nothing cuts, in one phase, by the figures of the evidence; each is worked out once."""
+
+    def __init__(self, phase: Phase) -> None:
+        super().__init__()
+        self._phase = phase
+
+    def __missing__(self, figures: tuple[Any, ...]) -> Answer:
+        answer = self[figures] = judge(Evidence(self._phase, *figures))
+        return answer
 
 
 class _Cuts:
@@ -237,17 +317,43 @@ def block(
     classes: Sequence[int],
     now_s: int,
 ) -> Block:
-    """The part of an answer between the edges, its columns in order of direction, class and sensor."""
+    """The part of an answer between the edges, its columns in order of station, direction, class and sensor.
+
+    Stations are in the order of the groups.
+    """
     size = len(edges_s) - 1
     columns = [
         column
         for number, (group, found) in enumerate(zip(groups, tallies, strict=True))
         for column in columns_of(group, number, found, size, split=question.split, classes=classes)
     ]
+    stations = {station: i for i, station in enumerate(dict.fromkeys(group.station for group in groups))}
     # Stable: within a direction and class the sensors keep the order of their ids.
-    columns.sort(key=lambda column: (_ORDER[column.direction], _ORDER[column.class_]))
+    columns.sort(key=lambda column: (stations[column.station], _ORDER[column.direction], _ORDER[column.class_]))
     answers = [group_answers(found, edges_s, question.resolution, question.zone, now_s) for found in tallies]
-    return Block(edges_s, answers, columns)
+    known = [_known(group, found, size) for group, found in zip(groups, tallies, strict=True)]
+    return Block(edges_s, answers, columns, known)
+
+
+def _known(group: Group, tallies: Sequence[LegTally], size: int) -> dict[str, list[int]]:
+    """By station, for a sum over stations: measured seconds and passages together, so 0 only where there is neither.
+
+    A sensor may count in time that it says it did not measure.
+    """
+    if group.station != ALL:
+        return {}
+    return {
+        station: _added(
+            [
+                part
+                for found in tallies
+                if found.leg.station == station
+                for part in (found.observed_s, *found.counts.values())
+            ],
+            size,
+        )
+        for station in dict.fromkeys(found.leg.station for found in tallies)
+    }
 
 
 _ORDER: Final = {word: i for i, word in enumerate((ALL, *DIRECTION_WORDS.values(), *CLASS_WORDS.values()))}

@@ -22,7 +22,8 @@ WAIT_FOR_CONNECTION_S: Final = 5
 
 TABLES: Final = (
     "store", "sensor", "stream", "count_minute", "coverage_minute", "count_span", "coverage_span",
-    "station", "direction_label", "installation",
+    "count_hour", "coverage_hour", "dirty_hour",
+    "station", "direction_label", "installation", "area", "station_area", "remark",
 )  # fmt: skip
 """What the API reads; `footfall-ingest migrate` makes it."""
 

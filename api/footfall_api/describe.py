@@ -4,15 +4,27 @@ The models describe; they are not used to write answers, which would take longer
 A test holds real answers against them.
 """
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+from starlette.responses import JSONResponse
 
 from footfall_api.answers import State
 from footfall_api.intervals import Resolution
 from footfall_api.problems import MEDIA_TYPE
 
 Docs = dict[int | str, dict[str, Any]]
+
+
+class GeoJson(JSONResponse):
+    """GeoJSON goes by its own type, in the document too."""
+
+    media_type: str = "application/geo+json"
+
+
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""ISO 8601 with offset."""
 
 
 class _Closed(BaseModel):
@@ -33,9 +45,9 @@ class ProblemDetails(_Closed):
 class Value(_Closed):
     """What was counted in one interval."""
 
-    station: str
-    start: str = Field(description="ISO 8601 with offset; belongs to the interval")
-    end: str = Field(description="ISO 8601 with offset; no longer belongs to it")
+    station: str = Field(description="station id; all for the sum over an area")
+    start: Moment = Field(description="ISO 8601 with offset; belongs to the interval")
+    end: Moment = Field(description="ISO 8601 with offset; no longer belongs to it")
     direction: Literal["in", "out", "undirected", "all"]
     class_: str = Field(alias="class", description="pedestrian, child, cyclist, wheelchair, pram, unknown, or all")
     sensor: str = Field(description="sensor id, or all")
@@ -45,35 +57,95 @@ class Value(_Closed):
     )
     state: State
     reason: str | None = Field(
-        description="why it was not measured: silent, not_reported, not_installed, future; with the state coarse the "
-        "finest resolution that has the number"
+        description="why it was not measured: silent, not_reported, not_installed, excluded, future; with the state "
+        "coarse the finest resolution that has the number"
     )
     final: bool = Field(description="the value is not expected to change any more")
+    area: str | None = Field(
+        default=None, description="where areas are asked for: the area whose sum it is; null for a station's own"
+    )
+    carried_by: list[str] | None = Field(
+        default=None, description="where areas are asked for: the stations whose numbers are in the sum"
+    )
 
 
-class Counts(_Closed):
-    """The answer to a question for counts."""
+class Remark(_Closed):
+    """What people know about a time at a station, a sensor or an area: one of the three is given."""
 
+    id: int
+    station: str | None
+    sensor: str | None
+    area: str | None
+    stations: list[str] = Field(description="of the stations asked about those that it concerns")
+    from_: Moment = Field(alias="from", description="ISO 8601 with offset")
+    to: Moment | None = Field(description="ISO 8601 with offset; null: until further notice")
+    kind: Literal["works", "event", "fault", "note"]
+    text: str
+    excludes: bool = Field(description="the time is not to be believed: it is missing from the counts")
+
+
+class Remarks(_Closed):
+    """Remarks on a time."""
+
+    timezone: str = Field(description="IANA name of the zone in which times are written")
+    licence: str
+    attribution: str
+    remarks: list[Remark]
+
+
+class _Around(_Closed):
     resolution: Resolution
     timezone: str = Field(description="IANA name of the zone in which days begin and times are written")
     unit: Literal["passages"]
     licence: str
     attribution: str
+    remarks: list[Remark] = Field(description="on the time of the answer, at its stations")
+
+
+class Counts(_Around):
+    """The answer to a question for counts."""
+
     values: list[Value]
     next: str | None = Field(description="address of the next page; null: this is the last")
+
+
+Coordinates = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""Longitude, latitude (WGS 84). A list and not a pair, which few generators of clients understand."""
 
 
 class Geometry(_Closed):
     """Where a station is."""
 
     type: Literal["Point"]
-    coordinates: tuple[float, float] = Field(description="longitude, latitude (WGS 84)")
+    coordinates: Coordinates = Field(description="longitude, latitude (WGS 84)")
+
+
+class Shape(_Closed):
+    """Where an area is."""
+
+    type: Literal["Polygon", "MultiPolygon"]
+    coordinates: list[Any] = Field(description="rings of positions, or for a MultiPolygon lists of them (WGS 84)")
+
+
+class ValueFeature(_Closed):
+    """What was counted in one interval, as GeoJSON: where its station or area is."""
+
+    type: Literal["Feature"]
+    geometry: Geometry | Shape
+    properties: Value
+
+
+class CountsCollection(_Around):
+    """Counts as GeoJSON."""
+
+    type: Literal["FeatureCollection"]
+    features: list[ValueFeature]
 
 
 class DirectionLabels(_Closed):
     """What the directions mean in words, from a moment on."""
 
-    from_: str | None = Field(alias="from", description="null: since ever")
+    from_: Moment | None = Field(alias="from", description="null: since ever")
     in_: str | None = Field(default=None, alias="in")
     out: str | None = None
 
@@ -82,8 +154,8 @@ class InstalledSensor(_Closed):
     """A sensor at a station, from one moment to another."""
 
     id: str
-    from_: str | None = Field(alias="from", description="null: since ever")
-    to: str | None = Field(description="null: until further notice")
+    from_: Moment | None = Field(alias="from", description="null: since ever")
+    to: Moment | None = Field(description="null: until further notice")
     role: Literal["part", "reference"] = Field(description="parts are added up, references never")
 
 
@@ -92,11 +164,12 @@ class StationProperties(_Closed):
 
     name: str
     timezone: str
-    line: tuple[tuple[float, float], tuple[float, float]] | None = Field(
+    line: Annotated[list[Coordinates], Field(min_length=2, max_length=2)] | None = Field(
         description="the counting line; 'in' crosses it from left to right as seen from its first to its second point"
     )
     directions: list[DirectionLabels]
     sensors: list[InstalledSensor]
+    areas: list[str] = Field(description="ids of the areas that the station lies in")
 
 
 class StationFeature(_Closed):
@@ -119,12 +192,64 @@ class StationCollection(_Closed):
     attribution: str
 
 
+class AreaProperties(_Closed):
+    """What is known of an area."""
+
+    name: str
+    kind: str = Field(description="the city's word for what it is: Quartier, Sozialraum, Ortsteil")
+    stations: list[str] = Field(description="ids of the stations that lie in it")
+
+
+class AreaFeature(_Closed):
+    """An area as GeoJSON."""
+
+    type: Literal["Feature"]
+    id: str
+    geometry: Shape
+    properties: AreaProperties
+    licence: str | None = None
+    attribution: str | None = None
+
+
+class AreaCollection(_Closed):
+    """All areas as GeoJSON."""
+
+    type: Literal["FeatureCollection"]
+    features: list[AreaFeature]
+    licence: str
+    attribution: str
+
+
+_SCHEMAS: Final = "#/components/schemas/"
+
+
+def complete(document: dict[str, Any]) -> None:
+    """Add to the OpenAPI document what FastAPI cannot know: schemas that no model leads to, and nulls in examples."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    models = (ProblemDetails, CountsCollection)
+    _, found = models_json_schema([(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}")
+    schemas.update(found["$defs"])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for item in document["paths"].values():
+        content = item["get"]["responses"]["200"].get("content", {}).get("application/json", {})
+        if content.get("schema", {}).get("$ref") == f"{_SCHEMAS}{Counts.__name__}":
+            content["example"] = COUNTS_EXAMPLE
+
+
+REMARK_EXAMPLE: Final = {
+    "id": 7, "station": "markt", "sensor": None, "area": None, "stations": ["markt"],
+    "from": "2026-03-28T13:00:00+01:00", "to": None, "kind": "works", "text": "Gerüst vor dem Zähler",
+    "excludes": True,
+}  # fmt: skip
+
 COUNTS_EXAMPLE: Final = {
     "resolution": "1h",
     "timezone": "Europe/Berlin",
     "unit": "passages",
     "licence": "Datenlizenz Deutschland – Zero – Version 2.0",
     "attribution": "Jena",
+    "remarks": [REMARK_EXAMPLE],
     "values": [
         {
             "station": "markt", "start": "2026-03-28T12:00:00+01:00", "end": "2026-03-28T13:00:00+01:00",
@@ -134,7 +259,7 @@ COUNTS_EXAMPLE: Final = {
         {
             "station": "markt", "start": "2026-03-28T13:00:00+01:00", "end": "2026-03-28T14:00:00+01:00",
             "direction": "in", "class": "all", "sensor": "all",
-            "count": None, "coverage": 0.0, "state": "missing", "reason": "not_reported", "final": True,
+            "count": None, "coverage": 0.0, "state": "missing", "reason": "excluded", "final": True,
         },
     ],
     "next": None,
@@ -143,13 +268,13 @@ COUNTS_EXAMPLE: Final = {
 CSV_EXAMPLE: Final = (
     "station,interval_start,interval_end,direction,class,sensor,count,coverage,state,reason,final\n"
     "markt,2026-03-28T12:00:00+01:00,2026-03-28T13:00:00+01:00,in,all,all,812,1.0,measured,,true\n"
-    "markt,2026-03-28T13:00:00+01:00,2026-03-28T14:00:00+01:00,in,all,all,,0.0,missing,not_reported,true\n"
+    "markt,2026-03-28T13:00:00+01:00,2026-03-28T14:00:00+01:00,in,all,all,,0.0,missing,excluded,true\n"
 )
 
 _PROBLEM_TEXTS: Final = {
     401: "a token that is not the operator's",
     403: "finer than what is public",
-    404: "no such station",
+    404: "there is nothing of that name",
     422: "a parameter that cannot be used; `parameter` names it",
     503: "the database cannot answer at the moment",
 }
@@ -166,14 +291,31 @@ def problems_of(*statuses: int) -> Docs:
     }
 
 
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+
 COUNTS_RESPONSES: Final[Docs] = {
     200: {
         "model": Counts,
         "description": "the counts, a gap as a value with null",
-        "content": {"application/json": {"example": COUNTS_EXAMPLE}, "text/csv": {"example": CSV_EXAMPLE}},
+        "content": {
+            "application/json": {"example": COUNTS_EXAMPLE},
+            "text/csv": {"schema": {"type": "string"}, "example": CSV_EXAMPLE},
+            "application/geo+json": {"schema": {"$ref": f"{_SCHEMAS}CountsCollection"}},
+            "application/vnd.apache.parquet": _BINARY,
+        },
+    },
+    304: {"description": "nothing has changed since the answer with this ETag, or since that moment"},
+    **problems_of(401, 403, 422, 503),
+}
+
+REMARKS_RESPONSES: Final[Docs] = {
+    200: {
+        "model": Remarks,
+        "description": "the remarks, by their beginning",
+        "content": {"application/json": {}, "text/csv": {"schema": {"type": "string"}}},
     },
     304: {"description": "nothing has changed since the answer with this ETag"},
-    **problems_of(401, 403, 404, 422, 503),
+    **problems_of(422, 503),
 }
 
 LIVE_RESPONSES: Final[Docs] = {

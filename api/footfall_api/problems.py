@@ -6,9 +6,9 @@ address that was asked; ``parameter`` is there where one parameter is at fault.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 from urllib.parse import quote
 
 import psycopg
@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from footfall_api.question import QuestionError, TooFineError
+from footfall_api.question import QuestionError, TooFineError, nearest
 
 log = logging.getLogger(__name__)
 
@@ -94,14 +94,49 @@ def too_fine(error: TooFineError) -> Problem:
     )
 
 
-def no_station(station: str) -> Problem:
-    """There is no station of that name."""
+def no_station(station: str, known: Collection[str] = ()) -> Problem:
+    """There is no station of that name; of the `known` ones those most like it are named."""
     return Problem(
         HTTPStatus.NOT_FOUND,
-        f"there is no station '{station}'; /api/v1/stations lists those there are",
+        f"there is no station '{station}'{nearest(station, known)}; /api/v1/stations lists those there are",
         kind="no-such-station",
         title="No such station",
     )
+
+
+def no_area(area: str, known: Collection[str] = ()) -> Problem:
+    """There is no area of that name; of the `known` ones those most like it are named."""
+    return Problem(
+        HTTPStatus.NOT_FOUND,
+        f"there is no area '{area}'{nearest(area, known)}; /api/v1/areas lists those there are",
+        kind="no-such-area",
+        title="No such area",
+    )
+
+
+def check_parameters(request: Request) -> None:
+    """Refuse parameters that an endpoint does not have, and one given twice where one is taken.
+
+    To pass over `resolutoin=1d` would answer another question than the one that was asked.
+
+    Raises:
+        Problem: it names the parameter, and the one that may have been meant.
+    """
+    fields = {field.alias: field.field_info for field in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in fields:
+            there_are = ", ".join(sorted(known for known, info in fields.items() if info.include_in_schema))
+            raise bad_parameter(
+                name,
+                f"there is no parameter '{name}' here{nearest(name, fields)}; "
+                + (f"there are {there_are}" if there_are else "there is none at all"),
+            )
+        if len(request.query_params.getlist(name)) > 1 and not _takes_many(fields[name].annotation):
+            raise bad_parameter(name, f"{name} is given more than once; give it once")
+
+
+def _takes_many(annotation: Any) -> bool:
+    return any(get_origin(part) is list for part in (annotation, *get_args(annotation)))
 
 
 def database_problem(error: Exception) -> Problem:
@@ -165,7 +200,7 @@ def install(app: FastAPI) -> None:
 
 def _from_validation(faults: Sequence[Mapping[str, Any]]) -> Problem:
     fault = faults[0]
-    name = str(fault["loc"][-1])
+    name = str(fault["loc"][1])  # after where it stands; what follows leads into the value
     given = fault.get("input")
     detail = f"{name}: {fault['msg']}" + (f"; it is {given!r}" if isinstance(given, str) else "")
     return bad_parameter(name, detail)

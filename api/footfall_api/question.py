@@ -1,12 +1,13 @@
-"""What somebody asks of a station's counts, checked and with every default filled in, before the database is asked.
+"""What somebody asks of the counts, checked and with every default filled in, before the counts are read.
 
 The rules of time are those of `times` and `intervals`. Here are the defaults (today, by the hour), the limits (how much
 may be asked for at once, and how fine without the operator's token) and the words of the dimensions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 from itertools import islice
 from math import ceil
@@ -17,10 +18,16 @@ from footfall_api.intervals import Resolution, day_start, edges_from, interval_o
 from footfall_api.times import TimeRefusedError, parse_time, parse_zone
 
 MAX_INTERVALS: Final = 5_500_000
-"""Intervals in one answer: ten years of minutes."""
+"""Intervals in one answer, over all its series: ten years of minutes, or of hours for sixty stations."""
 
 PAGE_INTERVALS: Final = 20_000
-"""Intervals on one page of JSON: more than two years of hours."""
+"""Intervals on one page of JSON, over all its series: more than two years of hours."""
+
+MAX_SERIES: Final = 500
+"""Stations and areas in one answer."""
+
+MAX_FEATURES: Final = 10_000
+"""Intervals in one GeoJSON, over all its series: each repeats its place, and a map cannot hold more."""
 
 MAX_AHEAD: Final = timedelta(days=367)
 """How far the end may lie ahead: whoever asks for this year on its first day is not refused."""
@@ -40,6 +47,15 @@ class Format(StrEnum):
     JSON = "json"
     CSV = "csv"
     CSV_DE = "csv-de"
+    PARQUET = "parquet"
+    GEOJSON = "geojson"
+
+
+class RemarksIn(StrEnum):
+    """Where CSV has the remarks on its time, beside the header `Link` that leads to them."""
+
+    LINK = "link"
+    COLUMN = "column"
 
 
 class Dimension(StrEnum):
@@ -64,9 +80,10 @@ class TooFineError(QuestionError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Counts of one station in [from_s, to_s), which are edges of the resolution in the zone (UTC unix seconds)."""
+    """Counts in [from_s, to_s), which are edges of the resolution in the zone (UTC unix seconds)."""
 
-    station: str
+    stations: tuple[str, ...]
+    """Each a series of its own."""
     from_s: int
     to_s: int
     resolution: Resolution
@@ -75,6 +92,14 @@ class Question:
     format: Format = Format.JSON
     after_s: int | None = None
     """Where the page before this one ended."""
+    areas: tuple[str, ...] = ()
+    """Each one series: the sum over its stations."""
+    remarks: RemarksIn = RemarksIn.LINK
+
+    @property
+    def series(self) -> int:
+        """How many series the answer has, before anything is split."""
+        return len(self.stations) + len(self.areas)
 
     @property
     def start_s(self) -> int:
@@ -95,6 +120,32 @@ class Question:
                     break
             yield piece
             piece = [piece[-1]]
+
+
+def parse_names(values: Sequence[str] | None) -> tuple[str, ...]:
+    """The ids in ``station=markt,kirche`` or in several ``station=``, each once, in the order they are given in."""
+    return tuple(dict.fromkeys(word.strip() for value in values or () for word in value.split(",") if word.strip()))
+
+
+def check_known(parameter: str, asked: Sequence[str], known: Collection[str]) -> None:
+    """Refuse ids that are not there.
+
+    Raises:
+        QuestionError: it names them all, each with those most like it.
+    """
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise QuestionError(
+            parameter,
+            "; ".join(f"there is no {parameter} '{name}'{nearest(name, known)}" for name in unknown)
+            + f"; /api/v1/{parameter}s lists those there are",
+        )
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """`` (did you mean 'markt'?)``, or nothing if no known name is like this one."""
+    likely = get_close_matches(name, sorted(known), n=3)
+    return f" (did you mean {' or '.join(repr(found) for found in likely)}?)" if likely else ""
 
 
 def parse_split(values: Sequence[str]) -> frozenset[Dimension]:
@@ -121,8 +172,7 @@ def parse_range(
     all of it.
 
     Raises:
-        QuestionError: a time that cannot be read, an end not after the start, or more intervals than one answer may
-        have.
+        QuestionError: a time that cannot be read, or an end not after the start.
     """
     start = None if from_ is None else _time("from", from_, zone)
     end = now if to is None else _time("to", to, zone)
@@ -137,11 +187,6 @@ def parse_range(
     if end > now + MAX_AHEAD:
         raise QuestionError("to", f"to ({to}) is more than a year ahead; nothing has been counted there")
     start_s, end_s = int(start.timestamp()), ceil(end.timestamp())
-    if (end_s - start_s) // resolution.longest_s > MAX_INTERVALS:
-        raise QuestionError(
-            "resolution",
-            f"that is more than {MAX_INTERVALS:,} intervals of {resolution}; ask for less time or a coarser resolution",
-        )
     return interval_of(resolution, start_s, zone)[0], interval_of(resolution, end_s - 1, zone)[1]
 
 
@@ -157,6 +202,36 @@ def parse_after(text: str | None, from_s: int, to_s: int, resolution: Resolution
     if not from_s < after_s < to_s or interval_of(resolution, after_s, zone)[0] != after_s:
         raise QuestionError("after", f"'{text}' is not a page of this answer; follow the link in 'next' as it is")
     return after_s
+
+
+def check_size(question: Question) -> None:
+    """Refuse what is too much for one answer, and say what to ask for instead.
+
+    Raises:
+        QuestionError: too many series, or too many intervals for the answer or its format.
+    """
+    if question.series > MAX_SERIES:
+        raise QuestionError(
+            "station",
+            f"that is {question.series} stations and areas; one answer has {MAX_SERIES} at most: name fewer, or ask "
+            "for an area, which is their sum",
+        )
+    intervals = (question.to_s - question.from_s) // question.resolution.longest_s * max(1, question.series)
+    each = f" for each of {question.series} stations and areas" if question.series > 1 else ""
+    fewer = ", fewer stations" if question.series > 1 else ""
+    if intervals > MAX_INTERVALS:
+        raise QuestionError(
+            "resolution",
+            f"that is more than {MAX_INTERVALS:,} intervals, by {question.resolution}{each}; ask for less time{fewer} "
+            "or a coarser resolution",
+        )
+    if question.format is Format.GEOJSON and intervals > MAX_FEATURES:
+        raise QuestionError(
+            "format",
+            f"that is more than {MAX_FEATURES:,} intervals, by {question.resolution}{each}, which is the most that one "
+            f"{Format.GEOJSON} has; ask for less time{fewer} or a coarser resolution, or for {Format.CSV} or "
+            f"{Format.PARQUET} and join it with /api/v1/stations",
+        )
 
 
 def check_fineness(question: Question, now: datetime) -> None:
@@ -177,16 +252,24 @@ def check_fineness(question: Question, now: datetime) -> None:
         )
 
 
-def parse_timezone(name: str | None, default: ZoneInfo) -> ZoneInfo:
-    """The zone of the answer: the one named, else the station's.
+def parse_timezone(name: str | None, zones: Collection[ZoneInfo]) -> ZoneInfo:
+    """The zone of the answer: the one named, else the one that all `zones` of the stations are; UTC without stations.
 
     Raises:
-        QuestionError: there is no such zone.
+        QuestionError: there is no such zone, or the stations are in several and none is named.
     """
+    keys = sorted({zone.key for zone in zones})
     try:
-        return default if name is None else parse_zone(name)
+        if name is not None:
+            return parse_zone(name)
     except TimeRefusedError as error:
         raise QuestionError("tz", str(error)) from error
+    if len(keys) > 1:
+        raise QuestionError(
+            "tz",
+            f"the stations are in several time zones ({', '.join(keys)}); name the one to answer in, such as {keys[0]}",
+        )
+    return next(iter(zones), ZoneInfo("UTC"))
 
 
 def _time(parameter: str, text: str, zone: ZoneInfo) -> datetime:

@@ -1,21 +1,24 @@
-"""The endpoints for stations and their counts. What they answer is a promise: see docs/api.md."""
+"""The endpoints for counts. What they answer is a promise: see docs/api.md. Where they count is in `routes_places`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request
+from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import Response, StreamingResponse
 
 from footfall_api import caching, writing
 from footfall_api.access import is_unlimited
-from footfall_api.answers import SETTLED_AFTER_S
+from footfall_api.asked import Places, Plan, plan, read_place, read_places, remark_json
 from footfall_api.counts import Block, blocks
-from footfall_api.database import snapshot
-from footfall_api.describe import COUNTS_RESPONSES, StationCollection, StationFeature, problems_of
+from footfall_api.database import Connection, snapshot
+from footfall_api.describe import COUNTS_RESPONSES, problems_of
 from footfall_api.intervals import Resolution
 from footfall_api.problems import no_station
 from footfall_api.question import (
@@ -23,61 +26,84 @@ from footfall_api.question import (
     Dimension,
     Format,
     Question,
+    RemarksIn,
     check_fineness,
+    check_size,
     parse_after,
+    parse_names,
     parse_range,
     parse_split,
     parse_timezone,
 )
 from footfall_api.settings import ApiSettings
-from footfall_api.stations import Station, read_stations
+from footfall_api.stations import read_stations
+from footfall_api.writing import Sheet, Writer
 
-GEOJSON: Final = "application/geo+json"
-
-_STATIONS_KEPT_S: Final = 60
-"""How long a client need not ask for the stations again."""
-
-_MEDIA_TYPES: Final = {
+MEDIA_TYPES: Final = {
     Format.JSON: "application/json",
     Format.CSV: "text/csv; charset=utf-8; header=present",
     Format.CSV_DE: "text/csv; charset=utf-8; header=present",
+    Format.PARQUET: "application/vnd.apache.parquet",
+    Format.GEOJSON: "application/geo+json",
 }
 
-StationId = Annotated[str, Path(description="id of the station", examples=["markt"])]
+_ACCEPTED: Final = (Format.JSON, Format.CSV, Format.GEOJSON, Format.PARQUET)
+"""What the Accept header chooses from; of several it wants as much the first."""
+
+_LINK_NAMES: Final = 50
+"""Stations and areas that a link in a header names. With more the link leads to all."""
+
+StationId = Annotated[str, Path(description="id of the station", min_length=1, examples=["markt"])]
+StationNames = Annotated[
+    list[str] | SkipJsonSchema[None],
+    Query(
+        description="ids of stations, joined by commas or given several times; each is a series of its own. "
+        "Default: all stations, or none beside areas",
+        examples=["markt"],
+    ),
+]
+AreaNames = Annotated[
+    list[str] | SkipJsonSchema[None],
+    Query(description="ids of areas, joined by commas or given several times; each is the sum over its stations"),
+]
+From = Annotated[
+    str | SkipJsonSchema[None],
+    Query(
+        alias="from",
+        description="begin: a date or a time, local to the answer's zone unless it has an offset; a time inside an "
+        "interval asks for all of it. Default: the local midnight before the end",
+        examples=["2026-03-28", "2026-03-28T12:00", "2026-03-28T12:00:00+01:00"],
+    ),
+]
+To = Annotated[
+    str | SkipJsonSchema[None], Query(description="end, not itself part of it. Default: now", examples=["2026-03-30"])
+]
+Length = Annotated[Resolution, Query(description="length of the intervals")]
+Split = Annotated[
+    list[str] | SkipJsonSchema[None],
+    Query(
+        description="what to tell apart: direction, class, sensor, joined by commas; the rest is added up",
+        examples=["direction", "direction,class"],
+    ),
+]
+Zone = Annotated[
+    str | SkipJsonSchema[None],
+    Query(
+        description="time zone of the answer. Default: the stations', if they share one",
+        examples=["Europe/Berlin", "UTC"],
+    ),
+]
+As = Annotated[
+    Format | SkipJsonSchema[None],
+    Query(description="csv-de is for German Excel. Default: json, or what the Accept header prefers"),
+]
+Remarks = Annotated[
+    RemarksIn,
+    Query(description="of CSV: `column` adds a last column with the remarks on each interval; a header links to them"),
+]
+After = Annotated[str | None, Query(description="set by the link in `next`", include_in_schema=False)]
 
 router = APIRouter()
-
-
-@router.get(
-    "/api/v1/stations",
-    summary="All stations",
-    tags=["stations"],
-    response_model=StationCollection,
-    responses=problems_of(503),
-)
-async def stations(request: Request) -> Response:
-    """A GeoJSON FeatureCollection: where the stations are, what their directions mean, which sensors they have."""
-    async with snapshot(request.app.state.pool) as connection:
-        found = await read_stations(connection)
-    content = {
-        "type": "FeatureCollection",
-        "features": [station.as_feature() for station in found],
-        **_terms(request),
-    }
-    return caching.small_json(request, content, GEOJSON, _STATIONS_KEPT_S)
-
-
-@router.get(
-    "/api/v1/stations/{station}",
-    summary="One station",
-    tags=["stations"],
-    response_model=StationFeature,
-    responses=problems_of(404, 422, 503),
-)
-async def station(request: Request, station: StationId) -> Response:
-    """A GeoJSON Feature."""
-    found = await _station(request, station)
-    return caching.small_json(request, {**found.as_feature(), **_terms(request)}, GEOJSON, _STATIONS_KEPT_S)
 
 
 @router.get(
@@ -85,166 +111,253 @@ async def station(request: Request, station: StationId) -> Response:
     summary="What a station counted",
     tags=["counts"],
     response_class=Response,
-    responses=COUNTS_RESPONSES,
+    responses={**COUNTS_RESPONSES, **problems_of(404)},
 )
-async def counts(  # noqa: PLR0917  # FastAPI passes them by name
+async def station_counts(  # noqa: PLR0917  # FastAPI passes them by name
     request: Request,
     station: StationId,
-    from_: Annotated[
-        str | None,
-        Query(
-            alias="from",
-            description="begin: a date or a time, local to the answer's zone unless it has an offset; a time inside an "
-            "interval asks for all of it. Default: the local midnight before the end",
-            examples=["2026-03-28", "2026-03-28T12:00", "2026-03-28T12:00:00+01:00"],
-        ),
-    ] = None,
-    to: Annotated[
-        str | None, Query(description="end, not itself part of it. Default: now", examples=["2026-03-30"])
-    ] = None,
-    resolution: Annotated[Resolution, Query(description="length of the intervals")] = Resolution.HOUR,
-    split: Annotated[
-        list[str] | None,
-        Query(
-            description="what to tell apart: direction, class, sensor, joined by commas; the rest is added up",
-            examples=["direction", "direction,class"],
-        ),
-    ] = None,
-    tz: Annotated[
-        str | None,
-        Query(description="time zone of the answer. Default: the station's", examples=["Europe/Berlin", "UTC"]),
-    ] = None,
-    format: Annotated[  # noqa: A002  # the parameter's public name
-        Format | None, Query(description="csv-de is for German Excel. Default: json, or what the Accept header prefers")
-    ] = None,
-    after: Annotated[str | None, Query(description="set by the link in `next`", include_in_schema=False)] = None,
+    from_: From = None,
+    to: To = None,
+    resolution: Length = Resolution.HOUR,
+    split: Split = None,
+    tz: Zone = None,
+    format: As = None,  # noqa: A002  # the parameter's public name
+    remarks: Remarks = RemarksIn.LINK,
+    after: After = None,
 ) -> Response:
     """Each interval with its count, how well it was measured, and if not, why not: a gap is a value with null.
 
     Counts are passages, not persons. Without the operator's token 1min and 5min reach back 24 hours.
     """
+    asked = _Asked(from_, to, resolution, split, tz, format or _preferred(request), remarks, after)
+
+    async def place(connection: Connection) -> Places:
+        found = await read_place(connection, station)
+        if found is None:
+            raise no_station(station, [known.id for known in await read_stations(connection)])
+        return found
+
+    return await _answer(request, asked, place)
+
+
+@router.get(
+    "/api/v1/counts",
+    summary="What several stations and areas counted",
+    tags=["counts"],
+    response_class=Response,
+    responses=COUNTS_RESPONSES,
+)
+async def counts(  # noqa: PLR0917
+    request: Request,
+    station: StationNames = None,
+    area: AreaNames = None,
+    from_: From = None,
+    to: To = None,
+    resolution: Length = Resolution.HOUR,
+    split: Split = None,
+    tz: Zone = None,
+    format: As = None,  # noqa: A002
+    remarks: Remarks = RemarksIn.LINK,
+    after: After = None,
+) -> Response:
+    """The same for any number of stations, each by itself, and of areas, each the sum over its stations.
+
+    Where areas are asked for, values say which `area` they are of and by which stations they were `carried_by`.
+    """
+    asked = _Asked(from_, to, resolution, split, tz, format or _preferred(request), remarks, after)
+    stations, areas = parse_names(station), parse_names(area)
+
+    async def places(connection: Connection) -> Places:
+        return await read_places(connection, stations, areas, shapes=asked.format is Format.GEOJSON)
+
+    return await _answer(request, asked, places)
+
+
+class _Asked(NamedTuple):
+    """The parameters as they were given."""
+
+    from_: str | None
+    to: str | None
+    resolution: Resolution
+    split: list[str] | None
+    tz: str | None
+    format: Format
+    remarks: RemarksIn
+    after: str | None
+
+    def question(self, places: Places, now: datetime) -> Question:
+        """What they mean for these places.
+
+        Raises:
+            QuestionError: one of them cannot be used, or they are too much together.
+        """
+        zone = parse_timezone(self.tz, [station.zone for station in places.concerned])
+        from_s, to_s = parse_range(self.from_, self.to, self.resolution, zone, now)
+        found = Question(
+            tuple(station.id for station in places.stations),
+            from_s,
+            to_s,
+            self.resolution,
+            parse_split(self.split or ()),
+            zone,
+            self.format,
+            parse_after(self.after, from_s, to_s, self.resolution, zone),
+            tuple(area.id for area in places.areas),
+            self.remarks,
+        )
+        check_size(found)
+        return found
+
+
+async def _answer(request: Request, asked: _Asked, places: Callable[[Connection], Awaitable[Places]]) -> Response:
     now: datetime = request.app.state.clock()
-    place = await _station(request, station)
-    zone = parse_timezone(tz, place.zone)
-    from_s, to_s = parse_range(from_, to, resolution, zone, now)
-    question = Question(
-        place.id,
-        from_s,
-        to_s,
-        resolution,
-        parse_split(split or ()),
-        zone,
-        format or _preferred(request),
-        parse_after(after, from_s, to_s, resolution, zone),
-    )
-    if not is_unlimited(request):
-        check_fineness(question, now)
-    return await _answer(request, place, question, int(now.timestamp()))
-
-
-async def _answer(request: Request, station: Station, question: Question, now_s: int) -> Response:
-    is_json = question.format is Format.JSON
-    limit = PAGE_INTERVALS if is_json else 10**9
+    now_s = int(now.timestamp())
+    is_public = not is_unlimited(request)
     async with snapshot(request.app.state.pool) as connection:
-        version = await caching.data_version(connection, station)
-    etag = caching.tag(question, station, version, _terms(request), _moment_that_matters(question, now_s))
+        found = await places(connection)
+        question = asked.question(found, now)
+        if is_public:
+            check_fineness(question, now)
+        planned = await plan(connection, question, found)
+        settings: ApiSettings = request.app.state.settings
+        terms = (settings.public.licence, settings.attribution)
+        version = await caching.version_of(connection, planned, terms, now_s)
     headers = {
-        "ETag": etag,
+        **version.headers(),
         "Cache-Control": "private, no-cache" if "Authorization" in request.headers else "public, no-cache",
         "Vary": "Accept, Authorization",
     }
-    if caching.not_modified(request, etag):
+    if caching.not_modified(request, version.etag, version.modified):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    if caching.is_head(request):
-        return Response(headers=headers, media_type=_MEDIA_TYPES[question.format])
-    found = blocks(request.app.state.pool, station, question, now_s, limit)
-    first = await anext(found)  # so that a failure of the database becomes a problem, not half an answer
-    if is_json:
-        link = _next_link(request, question, limit)
-        if link:
-            headers["Link"] = f'<{link}>; rel="next"'
-        pieces = _json(request, question, first, found, link)
-    else:
+    sheet = _sheet(request, planned)
+    headers["Link"] = _links(request, planned, sheet)
+    if question.format is not Format.JSON:
         headers["Content-Disposition"] = f'attachment; filename="{writing.file_name(question)}"'
-        pieces = _csv(question, first, found)
-    return StreamingResponse(pieces, headers=headers, media_type=_MEDIA_TYPES[question.format])
+    media_type = MEDIA_TYPES[question.format]
+    if caching.is_head(request):
+        return Response(headers=headers, media_type=media_type)
+    limit = _page(question) if question.format is Format.JSON else 10**9
+    counted = blocks(request.app.state.pool, planned.groups, question, now_s, limit, exclusions=planned.exclusions)
+    first = await anext(counted)  # so that a failure of the database becomes a problem, not half an answer
+    return StreamingResponse(_pieces(_writer(sheet), first, counted), headers=headers, media_type=media_type)
 
 
-async def _json(
-    request: Request, question: Question, first: Block, rest: AsyncGenerator[Block, None], link: str | None
-) -> AsyncIterator[str]:
+def _page(question: Question) -> int:
+    """How many intervals, each with all series, are on one page of JSON."""
+    return max(1, PAGE_INTERVALS // max(1, question.series))
+
+
+def _sheet(request: Request, planned: Plan) -> Sheet:
     settings: ApiSettings = request.app.state.settings
-    before = writing.json_begin(question, settings.public.licence, settings.attribution)
-    async for block in _joined(first, rest):
-        for piece in writing.json_pieces(block, question):
-            yield before + piece
-            before = ","
-    yield writing.json_end(link)
+    zone = planned.question.zone
+
+    def written(instant_s: int) -> str:
+        return datetime.fromtimestamp(instant_s, zone).isoformat()
+
+    return Sheet(
+        planned.question,
+        planned.series,
+        settings.public.licence,
+        settings.attribution,
+        [remark_json(remark, written) for remark in planned.remarks],
+        _next_link(request, planned) if planned.question.format is Format.JSON else None,
+    )
 
 
-async def _csv(question: Question, first: Block, rest: AsyncGenerator[Block, None]) -> AsyncIterator[str]:
-    style = writing.CSV_STYLES[question.format]
-    before = writing.csv_header(style)
-    async for block in _joined(first, rest):
-        for piece in writing.csv_pieces(block, question, style):
-            yield before + piece
-            before = ""
+def _writer(sheet: Sheet) -> Writer:
+    match sheet.question.format:
+        case Format.JSON:
+            return writing.JsonWriter(sheet)
+        case Format.GEOJSON:
+            return writing.GeoJsonWriter(sheet)
+        case Format.PARQUET:
+            from footfall_api.parquet import ParquetWriter  # noqa: PLC0415  # see there
+
+            return ParquetWriter(sheet)
+        case Format.CSV | Format.CSV_DE:
+            return writing.CsvWriter(sheet)
 
 
-async def _joined(first: Block, rest: AsyncGenerator[Block, None]) -> AsyncIterator[Block]:
+async def _pieces(writer: Writer, first: Block, rest: AsyncGenerator[Block, None]) -> AsyncIterator[str | bytes]:
+    """The answer in pieces, written beside the loop that serves everybody."""
     async with aclosing(rest):
-        yield first
+        for piece in await asyncio.to_thread(writer.block, first):
+            yield piece
         async for block in rest:
-            yield block
+            for piece in await asyncio.to_thread(writer.block, block):
+                yield piece
+    end = await asyncio.to_thread(writer.end)
+    if end:
+        yield end
 
 
-def _moment_that_matters(question: Question, now_s: int) -> int:
-    """What of the time of asking has a bearing on the answer: open intervals change by the second."""
-    if question.to_s > now_s:
-        return now_s
-    return now_s // 60 if question.to_s + SETTLED_AFTER_S > now_s else 0
+def _links(request: Request, planned: Plan, sheet: Sheet) -> str:
+    """The remarks on the time of the answer, and its next page."""
+    question, places = planned.question, planned.places
+    about = {
+        "from": _moment(question, question.from_s),
+        "to": _moment(question, question.to_s),
+        "tz": question.zone.key,
+    }
+    if places.named is not None and question.series <= _LINK_NAMES:
+        about |= _names(question.stations, question.areas)
+    links = [f'<{_base(request)}/api/v1/remarks?{urlencode(about)}>; rel="describedby"']
+    if sheet.next:
+        links.append(f'<{sheet.next}>; rel="next"')
+    return ", ".join(links)
 
 
-def _next_link(request: Request, question: Question, limit: int) -> str | None:
-    page = next(question.pieces(limit))
+def _next_link(request: Request, planned: Plan) -> str | None:
+    """The address of the next page, with all that was not asked for by name as it was understood."""
+    question = planned.question
+    page = next(question.pieces(_page(question)))
     if page[-1] >= question.to_s:
         return None
-
-    def moment(instant_s: int) -> str:
-        return datetime.fromtimestamp(instant_s, question.zone).isoformat()
-
     parameters = {
-        "from": moment(question.from_s),
-        "to": moment(question.to_s),
+        "from": _moment(question, question.from_s),
+        "to": _moment(question, question.to_s),
         "resolution": question.resolution,
         "tz": question.zone.key,
         "format": question.format,
-        "after": moment(page[-1]),
+        "after": _moment(question, page[-1]),
     }
     if question.split:
         parameters["split"] = ",".join(dimension for dimension in Dimension if dimension in question.split)
+    if planned.places.named is not None and "station" not in request.path_params:
+        parameters |= _names(question.stations, question.areas)
+    return f"{_base(request)}{request.url.path}?{urlencode(parameters)}"
+
+
+def _names(stations: Sequence[str], areas: Sequence[str]) -> dict[str, str]:
+    return {name: ",".join(ids) for name, ids in (("station", stations), ("area", areas)) if ids}
+
+
+def _moment(question: Question, instant_s: int) -> str:
+    return datetime.fromtimestamp(instant_s, question.zone).isoformat()
+
+
+def _base(request: Request) -> str:
     settings: ApiSettings = request.app.state.settings
-    base = settings.http.public_url or str(request.base_url).rstrip("/")
-    return f"{base}{request.url.path}?{urlencode(parameters)}"
+    return settings.http.public_url or str(request.base_url).rstrip("/")
 
 
 def _preferred(request: Request) -> Format:
-    """The format for a client that names none: CSV only for one that asks for it and for nothing wider."""
-    accepted = request.headers.get("Accept", "")
-    wants_json = any(word in accepted for word in ("application/json", "*/*", "application/*"))
-    return Format.CSV if "text/csv" in accepted and not wants_json else Format.JSON
+    """The format for a client that names none: the one it likes best, and JSON where that leaves a choice."""
+    wanted = _qualities(request.headers.get("Accept", ""))
+    return max(_ACCEPTED, key=lambda format_: _quality(wanted, MEDIA_TYPES[format_].partition(";")[0]))
 
 
-def _terms(request: Request) -> dict[str, Any]:
-    settings: ApiSettings = request.app.state.settings
-    return {"licence": settings.public.licence, "attribution": settings.attribution}
+def _qualities(accept: str) -> dict[str, float]:
+    """The media ranges of an Accept header with their quality; those that cannot be read are none."""
+    found = {}
+    for part in accept.lower().split(","):
+        media_range, *parameters = (word.strip() for word in part.split(";"))
+        quality = next((word[2:] for word in parameters if word.startswith("q=")), "1")
+        if re.fullmatch(r"[01](\.\d{0,3})?", quality):
+            found[media_range] = float(quality)
+    return found
 
 
-async def _station(request: Request, name: str) -> Station:
-    if "\0" in name:  # which PostgreSQL does not take as text
-        raise no_station(name)
-    async with snapshot(request.app.state.pool) as connection:
-        found = await read_stations(connection, name)
-    if not found:
-        raise no_station(name)
-    return found[0]
+def _quality(wanted: Mapping[str, float], media_type: str) -> float:
+    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((wanted[media_range] for media_range in ranges if media_range in wanted), 0.0)

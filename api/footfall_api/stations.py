@@ -64,8 +64,8 @@ class Station:
         """The installations whose counts are the station's."""
         return [installation for installation in self.installations if installation.role == PART]
 
-    def as_feature(self) -> dict[str, Any]:
-        """The station as a GeoJSON Feature; times in its own zone."""
+    def as_feature(self, areas: Sequence[str] = ()) -> dict[str, Any]:
+        """The station as a GeoJSON Feature, with the ids of the areas it lies in; times in its own zone."""
         return {
             "type": "Feature",
             "id": self.id,
@@ -79,6 +79,7 @@ class Station:
                     {"id": i.sensor, "from": self._time(i.from_s), "to": self._time(i.to_s), "role": i.role}
                     for i in self.installations
                 ],
+                "areas": list(areas),
             },
         }
 

@@ -1,20 +1,23 @@
-"""Write an answer as JSON or CSV, in pieces large enough to send.
+"""Write an answer as JSON, CSV or GeoJSON, in pieces large enough to send. Parquet has a module of its own.
 
 The fields and their names are a promise (docs/api.md). The rows are put together as text, not by a model for each: a
 year of minutes has a million of them. Sending each row by itself would be slower still, so rows are gathered to
 `PIECE_CHARS`.
+
+What differs only between columns, and what differs only between intervals, is written once for a block; a row joins the
+two around its count. Answers of the same object are written once as well: most intervals of a good sensor share theirs.
 """
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from footfall_api.answers import Answer
 from footfall_api.counts import Block, Column
-from footfall_api.question import Dimension, Format, Question
+from footfall_api.question import Dimension, Format, Question, RemarksIn
 
 PIECE_CHARS: Final = 65_536
 """Least length of a piece, the last one excepted."""
@@ -25,10 +28,80 @@ HEADER: Final = (
 )  # fmt: skip
 """The columns of CSV, in this order for ever."""
 
+AREA_HEADER: Final = ("area", "carried_by")
+"""The columns that follow where areas are asked for."""
+
+REMARKS_HEADER: Final = "remarks"
+"""The last column, for those who want the remarks in it."""
+
 BOM: Final = "\ufeff"
 """Tells Excel that the file is UTF-8."""
 
-_Row = Callable[[str, str, Column, Answer, int | None], str]
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark in words on [from_s, to_s) (UTC unix seconds; None: until further notice)."""
+
+    text: str
+    from_s: int
+    to_s: int | None
+
+    def touches(self, start_s: int, end_s: int) -> bool:
+        """Whether it is about any part of [start_s, end_s)."""
+        return self.from_s < end_s and (self.to_s is None or self.to_s > start_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one group of sensors is in an answer; `area` is None for a station's own."""
+
+    area: str | None = None
+    geometry: Mapping[str, Any] | None = None
+    """GeoJSON: where it is."""
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """All that stands around the values of an answer."""
+
+    question: Question
+    series: Sequence[Series]
+    """One for each group of sensors."""
+    licence: str
+    attribution: str
+    remarks: Sequence[Mapping[str, Any]] = field(default=())
+    """As JSON has them."""
+    next: str | None = None
+    """The address of the next page."""
+
+    @property
+    def has_areas(self) -> bool:
+        """Whether values say which area they are of and which stations carried them."""
+        return bool(self.question.areas)
+
+    def head(self) -> dict[str, Any]:
+        """What JSON says before the values."""
+        return {
+            "resolution": self.question.resolution,
+            "timezone": self.question.zone.key,
+            "unit": "passages",
+            "licence": self.licence,
+            "attribution": self.attribution,
+            "remarks": self.remarks,
+        }
+
+
+class Writer(Protocol):
+    """A format: the blocks of an answer, and what comes after. What comes before goes out with the first values."""
+
+    def block(self, block: Block) -> Sequence[str | bytes]:
+        """The values of a block, in pieces."""
+        ...
+
+    def end(self) -> str | bytes:
+        """Everything after the last value."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,68 +120,164 @@ CSV_STYLES: Final = {
 }
 
 
-def csv_header(style: CsvStyle) -> str:
-    """The first line."""
-    return style.begin + style.delimiter.join(HEADER) + style.line_end
+class CsvWriter:
+    """CSV in one of its flavours."""
 
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._style = CSV_STYLES[sheet.question.format]
+        self._has_notes = sheet.question.remarks is RemarksIn.COLUMN
+        areas = AREA_HEADER if sheet.has_areas else ()
+        remarks = (REMARKS_HEADER,) if self._has_notes else ()
+        header = self._style.delimiter.join((*HEADER, *areas, *remarks))
+        self._before = self._style.begin + header + self._style.line_end
 
-def csv_pieces(block: Block, question: Question, style: CsvStyle) -> list[str]:
-    """The lines of a block."""
-    d, end = style.delimiter, style.line_end
-    first = _cell(question.station, d)
-    middles = {id(c): f"{d}{c.direction}{d}{c.class_}{d}{_cell(c.sensor, d)}{d}" for c in block.columns}
+    def block(self, block: Block) -> list[str]:
+        """The lines of a block."""
+        pieces = []
+        for piece in _gather(self._rows(block), ""):
+            pieces.append(self._before + piece)
+            self._before = ""
+        return pieces
 
-    def row(start: str, stop: str, column: Column, answer: Answer, count: int | None) -> str:
-        coverage = "" if answer.coverage is None else str(answer.coverage).replace(".", style.decimal)
-        return (
-            f"{first}{d}{start}{d}{stop}{middles[id(column)]}{'' if count is None else count}{d}{coverage}{d}"
-            f"{answer.state}{d}{answer.reason or ''}{d}{'true' if answer.final else 'false'}{end}"
+    def end(self) -> str:
+        """Nothing follows."""
+        return ""
+
+    def _rows(self, block: Block) -> Iterator[str]:
+        style, d = self._style, self._style.delimiter
+        columns = [
+            (column.group, f"{csv_cell(column.station, d)}{d}", self._middle(column), column.counts)
+            for column in block.columns
+        ]
+        tails = _Tails(self._tail)
+        more = self._has_notes or self._sheet.has_areas
+        for i, start, stop in _intervals(block, self._sheet.question.zone):
+            when = f"{start}{d}{stop}"
+            ends = {group: self._ending(block, group, i) + style.line_end for group, *_ in columns} if more else None
+            for group, station, middle, counts in columns:
+                answer = block.answers[group][i]
+                yield (
+                    f"{station}{when}{middle}{counts[i] if answer.counted else ''}{tails.of(answer)}"
+                    f"{style.line_end if ends is None else ends[group]}"
+                )
+
+    def _middle(self, column: Column) -> str:
+        d = self._style.delimiter
+        return f"{d}{column.direction}{d}{column.class_}{d}{csv_cell(column.sensor, d)}{d}"
+
+    def _tail(self, answer: Answer) -> str:
+        d = self._style.delimiter
+        coverage = "" if answer.coverage is None else str(answer.coverage).replace(".", self._style.decimal)
+        return f"{d}{coverage}{d}{answer.state}{d}{answer.reason or ''}{d}{'true' if answer.final else 'false'}"
+
+    def _ending(self, block: Block, group: int, i: int) -> str:
+        """The columns after the promised ones."""
+        d, series = self._style.delimiter, self._sheet.series[group]
+        areas = (
+            f"{d}{csv_cell(series.area or '', d)}{d}{' '.join(block.carried(group, i))}"
+            if self._sheet.has_areas
+            else ""
         )
+        if not self._has_notes:
+            return areas
+        notes = [note.text for note in series.notes if note.touches(block.edges_s[i], block.edges_s[i + 1])]
+        return f"{areas}{d}{csv_cell(' | '.join(notes), d)}"
 
-    return list(_gather(_rows(block, question.zone, row), ""))
 
-
-def _cell(text: str, delimiter: str) -> str:
+def csv_cell(text: str, delimiter: str) -> str:
+    """A text as a cell of CSV, in quotes where it must be."""
     if delimiter in text or any(character in '"\r\n' for character in text):
         return '"' + text.replace('"', '""') + '"'
     return text
 
 
-def json_begin(question: Question, licence: str, attribution: str) -> str:
-    """Everything before the values."""
-    head = {
-        "resolution": question.resolution,
-        "timezone": question.zone.key,
-        "unit": "passages",
-        "licence": licence,
-        "attribution": attribution,
-    }
-    return json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-1] + ',"values":['
+class JsonWriter:
+    """JSON: an object with a list of values."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._before = to_json(sheet.head())[:-1] + ',"values":['
+
+    def block(self, block: Block) -> list[str]:
+        """The values of a block."""
+        pieces = []
+        for piece in _gather(_json_rows(block, self._sheet), ","):
+            pieces.append(self._before + piece)
+            self._before = ","
+        return pieces
+
+    def end(self) -> str:
+        """Everything after the values."""
+        return f'],"next":{json.dumps(self._sheet.next)}}}'
 
 
-def json_pieces(block: Block, question: Question) -> list[str]:
-    """The values of a block, joined by commas, without one at either end."""
-    first = f'{{"station":{json.dumps(question.station)},"start":"'
-    middles = {
-        id(c): f'","direction":"{c.direction}","class":"{c.class_}","sensor":{json.dumps(c.sensor)},"count":'
-        for c in block.columns
-    }
+class GeoJsonWriter:
+    """GeoJSON: a Feature for each value, where its station or area is."""
 
-    def row(start: str, stop: str, column: Column, answer: Answer, count: int | None) -> str:
-        reason = "null" if answer.reason is None else f'"{answer.reason}"'
-        coverage = "null" if answer.coverage is None else answer.coverage
-        return (
-            f'{first}{start}","end":"{stop}{middles[id(column)]}{"null" if count is None else count},'
-            f'"coverage":{coverage},"state":"{answer.state}","reason":{reason},'
-            f'"final":{"true" if answer.final else "false"}}}'
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._before = '{"type":"FeatureCollection",' + to_json(sheet.head())[1:-1] + ',"features":['
+        self._places = [f'{{"type":"Feature","geometry":{to_json(s.geometry)},"properties":' for s in sheet.series]
+
+    def block(self, block: Block) -> list[str]:
+        """The values of a block."""
+        pieces = []
+        for piece in _gather(self._features(block), ","):
+            pieces.append(self._before + piece)
+            self._before = ","
+        return pieces
+
+    def end(self) -> str:
+        """Everything after the values."""
+        return "]}"
+
+    def _features(self, block: Block) -> Iterator[str]:
+        places = [self._places[column.group] for column in block.columns]
+        for n, row in enumerate(_json_rows(block, self._sheet)):
+            yield f"{places[n % len(places)]}{row}}}"
+
+
+def _json_rows(block: Block, sheet: Sheet) -> Iterator[str]:
+    columns = [
+        (
+            column.group,
+            f'{{"station":{json.dumps(column.station)},"start":"',
+            f'","direction":"{column.direction}","class":"{column.class_}","sensor":{json.dumps(column.sensor)},"count":',
+            column.counts,
         )
+        for column in block.columns
+    ]
+    tails = _Tails(_json_tail)
+    areas = [f',"area":{json.dumps(series.area)},"carried_by":' for series in sheet.series]
 
-    return list(_gather(_rows(block, question.zone, row), ","))
+    def ending(group: int, i: int) -> str:
+        carried = None if sheet.series[group].area is None else block.carried(group, i)
+        return f"{areas[group]}{to_json(carried)}}}"
+
+    for i, start, stop in _intervals(block, sheet.question.zone):
+        when = f'{start}","end":"{stop}'
+        ends = {group: ending(group, i) for group, *_ in columns} if sheet.has_areas else None
+        for group, station, middle, counts in columns:
+            answer = block.answers[group][i]
+            yield (
+                f"{station}{when}{middle}{counts[i] if answer.counted else 'null'}{tails.of(answer)}"
+                f"{'}' if ends is None else ends[group]}"
+            )
 
 
-def json_end(next_link: str | None) -> str:
-    """Everything after the values."""
-    return f'],"next":{json.dumps(next_link)}}}'
+def _json_tail(answer: Answer) -> str:
+    reason = "null" if answer.reason is None else f'"{answer.reason}"'
+    coverage = "null" if answer.coverage is None else answer.coverage
+    return (
+        f',"coverage":{coverage},"state":"{answer.state}","reason":{reason},'
+        f'"final":{"true" if answer.final else "false"}'
+    )
+
+
+def to_json(content: Any) -> str:
+    """JSON without blanks, in UTF-8's own characters."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
 def file_name(question: Question) -> str:
@@ -117,18 +286,45 @@ def file_name(question: Question) -> str:
         datetime.fromtimestamp(instant_s, question.zone).date().isoformat()
         for instant_s in (question.from_s, question.to_s - 1)
     ]
+    names = (*question.stations, *question.areas)
+    what = names[0] if len(names) == 1 else f"{len(names)}-series"
     by = "_by-" + "-".join(d for d in Dimension if d in question.split) if question.split else ""
-    suffix = ".excel-de.csv" if question.format is Format.CSV_DE else ".csv"
-    return f"footfall_{question.station}_{question.resolution}{by}_{days[0]}_{days[1]}{suffix}"
+    return f"footfall_{what}_{question.resolution}{by}_{days[0]}_{days[1]}{_SUFFIXES[question.format]}"
 
 
-def _rows(block: Block, zone: ZoneInfo, row: _Row) -> Iterator[str]:
+_SUFFIXES: Final = {
+    Format.JSON: ".json",
+    Format.CSV: ".csv",
+    Format.CSV_DE: ".excel-de.csv",
+    Format.PARQUET: ".parquet",
+    Format.GEOJSON: ".geojson",
+}
+
+
+class _Tails:
+    """What is written after the count, once for each answer of a block.
+
+    By the identity of answers, which is quicker than comparing them; the block keeps them alive.
+    """
+
+    def __init__(self, write: Callable[[Answer], str]) -> None:
+        self._write = write
+        self._written: dict[int, str] = {}
+
+    def of(self, answer: Answer) -> str:
+        """The tail for an answer."""
+        found = self._written.get(id(answer))
+        if found is None:
+            found = self._written[id(answer)] = self._write(answer)
+        return found
+
+
+def _intervals(block: Block, zone: ZoneInfo) -> Iterator[tuple[int, str, str]]:
+    """Number, start and end of each interval."""
     start = _time(block.edges_s[0], zone)
     for i, edge_s in enumerate(block.edges_s[1:]):
         end = _time(edge_s, zone)
-        for column in block.columns:
-            answer = block.answers[column.group][i]
-            yield row(start, end, column, answer, None if answer.count is None else column.counts[i])
+        yield i, start, end
         start = end
 
 

@@ -12,8 +12,9 @@ import pytest
 from footfall_api.answers import Reason, State
 from footfall_api.counts import CLASS_WORDS
 from footfall_api.intervals import Resolution
-from footfall_api.question import Dimension, Format
-from footfall_api.writing import HEADER
+from footfall_api.question import Dimension, Format, RemarksIn
+from footfall_api.routes_places import REMARK_FIELDS
+from footfall_api.writing import AREA_HEADER, HEADER, REMARKS_HEADER
 from footfall_testing.city import Api, City
 from footfall_testing.processes import ApiProcess
 
@@ -28,6 +29,8 @@ def test_the_commands_in_the_document_run(city: City, database: str, tmp_path: P
         pytest.skip("curl is not installed")
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     city.minutes(city.counter("markt"), now - timedelta(minutes=30), 30, {0: 1})
+    city.area("zentrum", "markt")
+    city.remark(now - timedelta(days=400), None, "Gerüst", station="markt")
     blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if DEMO in line]
     config = tmp_path / "api.toml"
@@ -44,11 +47,27 @@ def test_the_commands_in_the_document_run(city: City, database: str, tmp_path: P
             assert done.stdout or "-OJ" in shlex.split(line), line
             if "/live" in line:
                 assert "event: board" in done.stdout
-    assert [path.name for path in tmp_path.glob("*.csv")] == ["footfall_markt_1d_2026-03-01_2026-03-31.excel-de.csv"]
+    assert sorted(path.name for path in tmp_path.glob("footfall_*")) == [
+        "footfall_markt_1d_2026-03-01_2026-03-31.excel-de.csv",
+        "footfall_markt_1h_2026-01-01_2026-02-28.parquet",
+    ]
 
 
 @pytest.mark.parametrize(
-    "word", [*State, *Reason, *Resolution, *Dimension, *Format, *CLASS_WORDS.values(), "in", "out", "undirected", "all"]
+    "word",
+    [
+        *State,
+        *Reason,
+        *Resolution,
+        *Dimension,
+        *Format,
+        *RemarksIn,
+        *CLASS_WORDS.values(),
+        "in",
+        "out",
+        "undirected",
+        "all",
+    ],
 )
 def test_every_word_is_explained(word: str) -> None:
     """What can stand in an answer or a question is in the document."""
@@ -56,8 +75,8 @@ def test_every_word_is_explained(word: str) -> None:
 
 
 def test_every_column_is_explained() -> None:
-    """The header of CSV is in the table of fields."""
-    for column in HEADER:
+    """The headers of CSV are in the tables of fields."""
+    for column in (*HEADER, *AREA_HEADER, REMARKS_HEADER, *REMARK_FIELDS):
         assert f"`{column}`" in TEXT or column == "station"
 
 

@@ -486,3 +486,32 @@ def test_the_pool_only_reads(city: City, api: Api) -> None:
 
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         api.run(write())
+
+
+def test_the_board_does_not_show_what_is_excluded(city: City, api: Api) -> None:
+    """Behind a scaffold since midnight: the minutes say so, and the last measurement is that of before."""
+    key = city.counter("markt")
+    city.minutes(key, MIDNIGHT - timedelta(hours=20), 60, {0: 3})
+    city.minutes(key, MIDNIGHT + timedelta(hours=1), 13 * 60)
+    city.exclude(MIDNIGHT, station="markt")
+    api.now = NOW + timedelta(seconds=30)
+
+    station = station_of(api)
+
+    assert {(m.count, m.state, m.reason) for m in station.minutes} == {(None, "missing", "excluded")}
+    assert (station.today.count, station.today.reason) == (None, "excluded")
+    assert station.updated == MIDNIGHT - timedelta(hours=19)
+    assert station.last_day is not None
+    assert station.last_day.count == 180
+
+
+def test_the_last_measurement_outlives_its_minutes(city: City, api: Api) -> None:
+    """Where only the sums by the hour are left the board knows the hour."""
+    city.minutes(city.counter("markt"), MIDNIGHT - timedelta(days=3), 30, {0: 2})
+    city.remove_minutes(MIDNIGHT)
+
+    station = station_of(api)
+
+    assert station.updated == MIDNIGHT - timedelta(days=3) + timedelta(hours=1)
+    assert station.last_day is not None
+    assert station.last_day.count == 60

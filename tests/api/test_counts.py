@@ -8,8 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from footfall_api.counts import Block, blocks, groups_of
+from footfall_api.database import snapshot
 from footfall_api.intervals import Resolution
+from footfall_api.question import Dimension, Question
 from footfall_api.settings import ApiSettings, DatabaseSettings
+from footfall_api.stations import read_stations
+from footfall_api.tally import Exclusions
 from footfall_testing.city import NOW, Api, City
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -23,6 +28,29 @@ def local(text: str) -> datetime:
 def seen(values: Sequence[dict[str, Any]], *fields: str) -> list[tuple[Any, ...]]:
     """Some fields of each value; times as the clock shows them."""
     return [tuple(v[f][11:16] if f in {"start", "end"} else v[f] for f in fields) for v in values]
+
+
+def block_of(
+    api: Api, stations: Sequence[str], *split: Dimension, together: bool = False, exclusions: Exclusions | None = None
+) -> Block:
+    """Two hours of some stations, on the first of June from ten o'clock on."""
+    question = Question(
+        "", _unix("2026-06-01T10:00"), _unix("2026-06-01T12:00"), Resolution.HOUR, frozenset(split), BERLIN
+    )
+
+    async def ask() -> Block:
+        async with snapshot(api.app.state.pool) as connection:
+            found = [station for station in await read_stations(connection) if station.id in stations]
+        groups = groups_of(found, question.split, together=together)
+        now_s = int(api.now.timestamp())
+        return await anext(blocks(api.app.state.pool, groups, question, now_s, 2, exclusions=exclusions or {}))
+
+    found: Block = api.run(ask())
+    return found
+
+
+def _unix(text: str) -> int:
+    return int(local(text).timestamp())
 
 
 def test_a_gap_is_a_value_with_null(city: City, api: Api) -> None:
@@ -387,15 +415,14 @@ def test_nobody_is_lost_or_doubled_at_any_resolution(city: City, api: Api, zone:
     key = city.counter("markt", timezone=zone)
     start = datetime(2026, 3, 27, tzinfo=ZoneInfo(zone))
     total = 0
+    seen_at: set[datetime] = set()
     for _ in range(150):
-        at = start + timedelta(minutes=chance.randrange(0, 11 * 1440))
+        at = (start + timedelta(minutes=chance.randrange(0, 11 * 1440))).astimezone(UTC)
         count = chance.randrange(1, 9)
-        done = city.connection.execute(
-            "INSERT INTO count_minute VALUES (%s, date_trunc('minute', %s::timestamptz), 0, 0, %s) "
-            "ON CONFLICT DO NOTHING",
-            [key, at, count],
-        )
-        total += count * done.rowcount
+        if at not in seen_at:
+            seen_at.add(at)
+            city.minutes(key, at, 1, {0: count})
+            total += count
 
     for resolution in (r for r in Resolution if r not in {Resolution.MONTH, Resolution.YEAR}):
         asked = {"from_": "2026-03-27", "to": "2026-04-07", "resolution": resolution}
@@ -448,3 +475,44 @@ def test_the_answers_are_the_same_on_every_server(any_database: str) -> None:
         ("02:00", "coarse", "1d"),
         ("03:00", "missing", "not_reported"),
     ]
+
+
+def test_stations_are_answered_one_by_one_or_as_a_sum_that_says_who_carried_it(city: City, api: Api) -> None:
+    """Apart, each has its columns, in order; together they are one, and each interval names who has numbers in it."""
+    for name, minutes in (("markt", 60), ("saal", 120)):
+        key = city.counter(name)
+        city.minutes(key, local("2026-06-01T10:00"), minutes, {0: 1, 1: 2})
+    reference = city.sensor("markt-check")
+    city.install(reference, "markt", role="reference")
+    city.minutes(reference, local("2026-06-01T10:00"), 60, {0: 7})
+
+    apart = block_of(api, ["markt", "saal"], Dimension.DIRECTION)
+    together = block_of(api, ["markt", "saal"], together=True)
+    sensors = block_of(api, ["markt", "saal"], Dimension.SENSOR, together=True)
+
+    assert [(c.station, c.direction, list(c.counts)) for c in apart.columns] == [
+        ("markt", "in", [60, 0]),
+        ("markt", "out", [120, 0]),
+        ("saal", "in", [60, 60]),
+        ("saal", "out", [120, 120]),
+    ]
+    assert [(c.station, c.sensor, list(c.counts)) for c in together.columns] == [("all", "all", [360, 180])]
+    assert [(a.state, a.coverage) for a in together.answers[0]] == [("measured", 1.0), ("partial", 0.5)]
+    assert [together.carried(0, i) for i in range(2)] == [("markt", "saal"), ("saal",)]
+    assert apart.carried(0, 0) == ()
+    assert [(c.station, c.sensor, c.counts[0]) for c in sensors.columns] == [
+        ("all", "markt-1", 180),
+        ("all", "markt-check", 420),
+        ("all", "saal-1", 180),
+    ]
+
+
+def test_who_counted_without_measuring_carried_the_sum_too(city: City, api: Api) -> None:
+    """A passage in the sum has its station named, also where the sensor says that it did not measure the time."""
+    for name, observed_s in (("markt", 0), ("saal", 60)):
+        city.minutes(city.counter(name), local("2026-06-01T10:00"), 60, {0: 1}, observed_s=observed_s)
+
+    together = block_of(api, ["markt", "saal"], together=True)
+
+    assert [(list(c.counts), together.carried(0, 0)) for c in together.columns] == [([120, 0], ("markt", "saal"))]
+    assert together.carried(0, 1) == ()

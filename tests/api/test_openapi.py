@@ -19,6 +19,10 @@ def demo(city: City, api: Api) -> Api:
     city.minutes(key, NOW - timedelta(days=80), 3 * 1440, {0: 1, 1: 2})
     city.minutes(key, NOW - timedelta(minutes=90), 70, {0: 1})
     city.span(key, NOW - timedelta(hours=5), NOW - timedelta(hours=3), {0: 10})
+    city.area("zentrum", "markt")
+    city.remark(NOW - timedelta(days=80), None, "Gerüst", station="markt")
+    city.remark(NOW - timedelta(hours=8), NOW - timedelta(hours=6), "verdeckt", sensor=key, kind="fault", excludes=True)
+    city.remark(NOW - timedelta(days=2), NOW, "Markttag", area="zentrum", kind="event")
     return api
 
 
@@ -40,6 +44,10 @@ def test_every_endpoint_is_described(document: dict[str, Any]) -> None:
         "/api/v1/stations",
         "/api/v1/stations/{station}",
         "/api/v1/stations/{station}/counts",
+        "/api/v1/areas",
+        "/api/v1/areas/{area}",
+        "/api/v1/remarks",
+        "/api/v1/counts",
         "/api/v1/live",
         "/healthz",
         "/readyz",
@@ -109,6 +117,11 @@ def _examples(parameter: dict[str, Any]) -> list[Any]:
         ("/api/v1/stations/markt", "StationFeature"),
         ("/api/v1/stations/markt/counts?split=direction,class,sensor&resolution=30min", "Counts"),
         ("/api/v1/stations/markt/counts?from=2026-03-20&to=2027-01-01&resolution=1d", "Counts"),
+        ("/api/v1/counts?station=markt&area=zentrum&split=direction", "Counts"),
+        ("/api/v1/counts?station=markt&area=zentrum&format=geojson", "CountsCollection"),
+        ("/api/v1/remarks", "Remarks"),
+        ("/api/v1/areas", "AreaCollection"),
+        ("/api/v1/areas/zentrum", "AreaFeature"),
         ("/api/v1/stations/markt/counts?resolution=nix", "ProblemDetails"),
         ("/healthz", "Health"),
         ("/readyz", "Readiness"),
@@ -125,7 +138,10 @@ def test_the_examples_of_answers_fit_too(document: dict[str, Any]) -> None:
     """The example of an answer is one that could be given."""
     validator = Draft202012Validator({"$ref": "#/components/schemas/Counts", "components": document["components"]})
 
-    assert [error.message for error in validator.iter_errors(COUNTS_EXAMPLE)] == []
+    path = document["paths"]["/api/v1/counts"]["get"]
+    shown = path["responses"]["200"]["content"]["application/json"]["example"]
+    assert shown == COUNTS_EXAMPLE
+    assert [error.message for error in validator.iter_errors(shown)] == []
     assert CSV_EXAMPLE.splitlines()[0].split(",") == list(HEADER)
 
 

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from footfall_api import database as api_database
-from footfall_api import routes
+from footfall_api import routes_places
 from footfall_api.problems import CatchEverything
 from footfall_api.settings import ApiSettings, DatabaseSettings
 from footfall_testing.city import Api, City
@@ -149,7 +149,7 @@ def test_a_fault_of_ours_has_the_shape_too(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError("a secret of the house")
 
-    monkeypatch.setattr(routes, "read_stations", broken)
+    monkeypatch.setattr(routes_places, "read_stations", broken)
 
     response = api.get("/api/v1/stations", headers={"Origin": "https://elsewhere.example"})
 
@@ -194,7 +194,7 @@ def test_an_unsuitable_question_to_the_database_does_not_shut_it_out(city: City,
         await ask()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(routes, "read_stations", broken)
+        patch.setattr(routes_places, "read_stations", broken)
         response = api.get("/api/v1/stations")
 
     assert (response.status_code, "took too long" in response.json()["detail"]) == (503, True)

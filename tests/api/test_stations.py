@@ -30,6 +30,7 @@ def test_stations_are_geojson(city: City, api: Api) -> None:
                     "line": [[11.5877, 50.9282], [11.5879, 50.9282]],
                     "directions": [],
                     "sensors": [],
+                    "areas": [],
                 },
             },
             {
@@ -53,6 +54,7 @@ def test_stations_are_geojson(city: City, api: Api) -> None:
                         },
                         {"id": "markt-2", "from": "2025-01-01T01:00:00+01:00", "to": None, "role": "reference"},
                     ],
+                    "areas": [],
                 },
             },
         ],

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from footfall_api.app import create_app
 from footfall_api.settings import ApiSettings
 from footfall_api.telemetry import Telemetry
+from footfall_ingest.rollup import roll_up
 from footfall_testing.waiting import wait_until
 
 T = TypeVar("T")
@@ -92,6 +93,23 @@ class City:
                 f"INSERT INTO count_minute SELECT %s, minute, %s, %s, %s FROM {every}",
                 [sensor, direction, class_, count, start, end],
             )
+        self.connection.execute(
+            f"INSERT INTO dirty_hour SELECT DISTINCT %s::int, date_trunc('hour', minute, 'UTC') FROM {every} "
+            "ON CONFLICT DO NOTHING",
+            [sensor, start, end],
+        )
+
+    def sum_up(self) -> None:
+        """Sum up the hours that are dirty, as the job in the ingest process does once they are over."""
+        roll_up(self.connection, datetime(2100, 1, 1, tzinfo=UTC), limit=10**6)
+
+    def remove_minutes(self, before: datetime) -> None:
+        """Remove the minutes before a whole UTC hour, as retention does once they are summed up."""
+        self.sum_up()
+        with self.connection.transaction():
+            for table in ("count_minute", "coverage_minute"):
+                self.connection.execute(f"DELETE FROM {table} WHERE bucket < %s", [before])
+            self.connection.execute("UPDATE store SET minutes_from = %s", [before])
 
     def span(
         self,
@@ -110,6 +128,16 @@ class City:
                 "INSERT INTO count_span VALUES (%s, %s, %s, %s, %s, %s)", [sensor, start, end, direction, class_, count]
             )
 
+    def exclude(
+        self, start: datetime, end: datetime | None = None, *, station: str | None = None, sensor: int | None = None
+    ) -> None:
+        """A remark that excludes a time at a station or of a sensor."""
+        self.connection.execute(
+            "INSERT INTO remark (station, sensor, starts, ends, kind, text, excludes) "
+            "VALUES (%s, %s, %s, %s, 'works', 'Behind a scaffold.', true)",
+            [station, sensor, start, end],
+        )
+
     def receive(self, sensor: int, *, seq: int = 0) -> None:
         """Note that a report was received, in a stream of its own, and tell whoever listens."""
         with self.connection.transaction():
@@ -118,6 +146,34 @@ class City:
                 [sensor, uuid4(), seq, seq + 1],
             )
             self.connection.execute("NOTIFY footfall_commit")
+
+    def area(self, name: str, *stations: str, kind: str = "Quartier") -> None:
+        """An area with these stations in it."""
+        shape = '{"type": "Polygon", "coordinates": [[[11.5, 50.9], [11.6, 50.9], [11.6, 51.0], [11.5, 50.9]]]}'
+        self.connection.execute("INSERT INTO area VALUES (%s, %s, %s, %s)", [name, name.capitalize(), kind, shape])
+        for station in stations:
+            self.connection.execute("INSERT INTO station_area VALUES (%s, %s)", [station, name])
+
+    def remark(
+        self,
+        since: datetime,
+        until: datetime | None,
+        text: str,
+        *,
+        station: str | None = None,
+        sensor: int | None = None,
+        area: str | None = None,
+        kind: str = "works",
+        excludes: bool = False,
+    ) -> int:
+        """A remark on one of the three; its number."""
+        row = self.connection.execute(
+            "INSERT INTO remark (station, sensor, area, starts, ends, kind, text, excludes) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+            [station, sensor, area, since, until, kind, text, excludes],
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
 
 
 class Api:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from footfall_api.summary.days import check_code
 from footfall_role.settings import MetricsSettings, RoleSettings, Section
 
 MIN_TOKEN_LENGTH = 16
@@ -80,6 +81,16 @@ class CitySettings(Section):
     name: str = Field(default="Jena", description="name of the city")
     contact: str = Field(default="", description="e-mail or web address of those responsible")
     feedback: str = Field(default="", description="e-mail or web address for hints about the page")
+    holidays: str = Field(
+        default="DE-TH",
+        description="whose public holidays summaries tell apart: ISO 3166 country and state; empty: none",
+    )
+
+    @field_validator("holidays")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        check_code(value)
+        return value
 
 
 class MapSettings(Section):

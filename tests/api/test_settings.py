@@ -40,6 +40,8 @@ def test_the_example_names_every_setting() -> None:
         ('[map]\ntiles_url = "https://tiles.example/{z}/{x}.png"', "tiles_url must contain {z}, {x} and {y}"),
         ('[map]\ntiles_url = "https://tiles.example/{z}/{x}/{y}.png"', "tiles_attribution is missing"),
         ('[database]\npool_size = 1', "database.pool_size"),
+        ('[city]\nholidays = "Thüringen"', "city.holidays: 'Thüringen' is no country whose holidays are known"),
+        ('[city]\nholidays = "DE-TX"', "city.holidays: 'DE-TX' is no state whose holidays are known; in DE there are"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, toml: str, message: str) -> None:

@@ -45,7 +45,7 @@ format: ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: ## measure speed and memory against named peers
+bench: ## measure speed, memory and size against named peers (ARGS=report makes docs/performance.md)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
 	@$(BIN)/python -m bench $(ARGS)
 

@@ -1,84 +1,142 @@
 """Reports stored a second, against a subscriber that does nothing with them, on the same broker.
 
-The broker is given all reports first, for a session that is away; then the consumer comes and takes them. So what is
-measured is the consumer alone, not how fast somebody publishes. Database and broker share the machine's cores with it.
+Every contestant is a process that subscribes and is then stopped (SIGSTOP); the broker is given all reports, and the
+process goes on. So what is measured is the consumer alone, not how fast somebody publishes. Database and broker share
+the machine's cores with it.
 """
 
 import contextlib
-import tempfile
-import threading
+import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 
+from bench import machine, peers, servers
 from bench.decoding import usual_reports
-from bench.timing import Result, show
+from bench.measure import rates
+from bench.result import Result
 from footfall_contract import topics
+from footfall_contract.batch import decode_batch
 from footfall_demo.broker import Broker, find_mosquitto
-from footfall_demo.postgres import EmbeddedPostgres
-from footfall_ingest import process
-from footfall_ingest.migrate import migrate
-from footfall_ingest.settings import DatabaseSettings, IngestMqttSettings, IngestSettings
 from footfall_role.mqtt import new_client
 from footfall_role.settings import MqttSettings
 
-REPORTS = 20_000
+TITLE = "MQTT to committed rows, deduplicated, acknowledged after the commit, notices on"
+
 SENSORS = 60
 NODE = "bench"
-ROUNDS = 3
+LOOK_S = 0.005
+PATIENCE_S = 300
+NO_MOSQUITTO = "mosquitto is not installed"
 
 
-def main() -> None:
-    """Twenty thousand reports of one slot from sixty sensors, QoS 1, three rounds each; the best is shown."""
+@dataclass(frozen=True)
+class Size:
+    """How many reports each contestant gets in each round."""
+
+    reports: int = 40_000
+    loop_reports: int = 8_000
+    """For the loop, which takes long for each."""
+    rounds: int = 5
+
+
+TINY = Size(reports=600, loop_reports=200, rounds=1)
+
+Reports = Sequence[tuple[str, bytes]]
+
+
+def run(size: Size) -> Result:
+    """Reports of one slot from sixty sensors, QoS 1; the contestants take turns, each with a fresh database."""
+    result = Result("ingest", TITLE, vars(size))
     if not find_mosquitto():
-        print("\nIngest: skipped, mosquitto is not installed")
-        return
-    payloads = usual_reports(REPORTS, SENSORS)
+        result.skipped = NO_MOSQUITTO
+        return result
+    payloads = usual_reports(size.reports, SENSORS)
+    passages = int(decode_batch(payloads).cell_count.sum())
     reports = [(topics.counts(NODE, f"sensor-{place % SENSORS}"), payload) for place, payload in enumerate(payloads)]
-    with tempfile.TemporaryDirectory(prefix="footfall-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        bare, stored = [], []
-        with EmbeddedPostgres(folder / "database") as postgres:
-            for round_ in range(ROUNDS):
-                database = f"bench_{round_}"
-                postgres.create_database(database)
-                migrate(postgres.dsn(database))
-                with queued(folder / f"bare-{round_}", reports, "bare") as broker:
-                    bare.append(take_and_do_nothing(broker))
-                with queued(folder / f"ingest-{round_}", reports, "footfall-ingest") as broker:
-                    stored.append(store(broker, postgres.dsn(database)))
-    show(
-        f"Ingest: {REPORTS} reports of {len(payloads[0])} bytes, mosquitto, PostgreSQL with fsync, best of {ROUNDS}",
-        "reports",
-        [
-            Result("footfall-ingest: committed, then acknowledged", REPORTS, min(stored)),
-            Result("limit: paho-mqtt subscriber that does nothing", REPORTS, min(bare)),
-        ],
+    seconds: dict[str, list[float]] = {"bare": [], "ours": [], "loop": []}
+    with servers.workplace() as folder, servers.plain(folder) as server:
+        result.servers = {"database": machine.database(server.maintenance), "broker": machine.mosquitto()}
+        for round_ in range(size.rounds):
+            place = folder / str(round_)
+            seconds["bare"].append(peer("bare", place / "bare", reports))
+            with server.fresh() as dsn:
+                seconds["ours"].append(store(place / "ours", dsn, reports, passages))
+            with server.fresh() as dsn:
+                with psycopg.connect(dsn, autocommit=True) as connection:
+                    connection.execute(peers.TABLE)
+                seconds["loop"].append(peer("loop", place / "loop", reports[: size.loop_reports], dsn))
+    ours, bare = (rates(size.reports, seconds[name]) for name in ("ours", "bare"))
+    loop = rates(min(size.loop_reports, size.reports), seconds["loop"])
+    result.figure(
+        f"footfall-ingest, {len(payloads[0])} bytes a report: committed, then acknowledged", "reports/s", ours
     )
+    result.figure("limit: paho-mqtt subscriber that does nothing", "reports/s", bare)
+    result.figure("loop: one INSERT and one commit a message", "reports/s", loop)
+    result.at_least("against the subscriber that does nothing", _ratios(ours, bare), 0.85, aim=1)
+    result.at_least("against one INSERT a message", _ratios(ours, loop), 5)
+    return result
+
+
+def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    return [our / their for our, their in zip(ours, theirs, strict=True)]
+
+
+def peer(kind: str, folder: Path, reports: Reports, dsn: str = "") -> float:
+    """Seconds in which the peer of this kind (see `bench.peers`) deals with every report."""
+    folder.mkdir(parents=True)
+    said, log = folder / "said", folder / "log"
+    with Broker(folder, kind="mosquitto") as broker:
+        words = ["bench.peers", kind, str(broker.port), str(len(reports)), str(said), *([dsn] if dsn else [])]
+        with servers.program(words, log) as process:
+            servers.wait_for(said.exists, log)
+            with held([process], broker, reports):
+                begin = time.perf_counter()
+            wait(begin, lambda: said.read_text() == "done", log)
+            return time.perf_counter() - begin
+
+
+def store(folder: Path, dsn: str, reports: Reports, passages: int) -> float:
+    """Seconds until ingest has committed every report; then what is stored must be what was sent."""
+    with (
+        Broker(folder, kind="mosquitto") as broker,
+        servers.ingest(folder, dsn, broker.port) as processes,
+        psycopg.connect(dsn, autocommit=True) as connection,
+    ):
+        with held(processes, broker, reports):
+            begin = time.perf_counter()
+        wait(begin, lambda: received(connection) >= len(reports), folder / "ingest.log")
+        seconds = time.perf_counter() - begin
+        row = connection.execute("SELECT sum(count) FROM count_minute").fetchone()
+        assert row == (passages,), f"{row} stored, {passages} sent"
+        return seconds
 
 
 @contextlib.contextmanager
-def queued(folder: Path, reports: Sequence[tuple[str, bytes]], session: str) -> Iterator[Broker]:
-    """A broker that holds `reports` for the persistent session of client `session`."""
-    with Broker(folder, kind="mosquitto") as broker:
-        settings = MqttSettings(port=broker.port)
-        away = new_client(settings, session, clean_session=False)
-        subscribed = threading.Event()
-        away.on_connect = lambda client, *_: client.subscribe([(topics.ALL_COUNTS, 1)])
-        away.on_subscribe = lambda *_: subscribed.set()
-        away.connect(broker.host, broker.port)
-        away.loop_start()
-        assert subscribed.wait(10)
-        away.disconnect()
-        away.loop_stop()
-        publish(settings, reports)
-        yield broker
+def held(processes: Sequence[psutil.Process], broker: Broker, reports: Reports) -> Iterator[None]:
+    """Stop `processes`, publish, and enter the context; they go on when it is left."""
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        publish(MqttSettings(port=broker.port), reports)
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
 
 
-def publish(settings: MqttSettings, reports: Sequence[tuple[str, bytes]]) -> None:
+def wait(begin: float, condition: Callable[[], bool], log: Path) -> None:
+    """Wait until `condition` is true, looking often."""
+    while not condition():
+        assert time.perf_counter() - begin < PATIENCE_S, log.read_text(errors="replace")[-2000:]
+        time.sleep(LOOK_S)
+
+
+def publish(settings: MqttSettings, reports: Reports) -> None:
     """Publish all of `reports` and wait until the broker has them."""
     speaker = new_client(settings, "speaker")
     speaker.max_inflight_messages_set(1000)
@@ -89,45 +147,6 @@ def publish(settings: MqttSettings, reports: Sequence[tuple[str, bytes]]) -> Non
         info.wait_for_publish(60)
     speaker.disconnect()
     speaker.loop_stop()
-
-
-def take_and_do_nothing(broker: Broker) -> float:
-    """Seconds in which a bare subscriber receives and acknowledges every report."""
-    taken, done = 0, threading.Event()
-
-    def on_message(*_: object) -> None:
-        nonlocal taken
-        taken += 1
-        if taken == REPORTS:
-            done.set()
-
-    client = new_client(MqttSettings(port=broker.port), "bare", clean_session=False)
-    client.on_message = on_message
-    begin = time.perf_counter()
-    client.connect(broker.host, broker.port)
-    client.loop_start()
-    assert done.wait(120), f"{taken} of {REPORTS}"
-    seconds = time.perf_counter() - begin
-    client.disconnect()
-    client.loop_stop()
-    return seconds
-
-
-def store(broker: Broker, dsn: str) -> float:
-    """Seconds from the start of ingest's loop until every report is committed."""
-    settings = IngestSettings(mqtt=IngestMqttSettings(port=broker.port), database=DatabaseSettings(dsn=dsn))
-    stop = threading.Event()
-    worker = threading.Thread(target=process.run, args=(settings, stop))
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        begin = time.perf_counter()
-        worker.start()
-        while received(connection) < REPORTS:
-            assert time.perf_counter() - begin < 120, f"{received(connection)} of {REPORTS}"
-            time.sleep(0.01)
-        seconds = time.perf_counter() - begin
-    stop.set()
-    worker.join()
-    return seconds
 
 
 def received(connection: psycopg.Connection) -> int:

@@ -4,16 +4,11 @@ An outbox is filled with the backlog of a hundred sensors, as if a box had had n
 programs carry it through a real broker into a real database, while somebody keeps asking the API. Every process's own
 memory (what it shares with nobody) is read once a second. What is kept for each slot, report or request anywhere would
 show as a slope.
-
-Another number of slots: ``FOOTFALL_BENCH_SLOTS=1000000 python -m bench memory``.
 """
 
 import json
-import os
 import sqlite3
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,21 +19,33 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from bench import machine, servers
+from bench.ingest import NO_MOSQUITTO
+from bench.result import Curve, Result
 from footfall_contract.words import Direction
 from footfall_demo.broker import Broker, find_mosquitto
 from footfall_demo.ports import free_port
-from footfall_demo.postgres import EmbeddedPostgres
 from footfall_edge import schema
 from footfall_edge.outbox import Outbox
-from footfall_ingest.migrate import migrate
 
-SLOTS = int(os.environ.get("FOOTFALL_BENCH_SLOTS", "10_000_000"))
+TITLE = "memory of every process while a backlog goes through the system"
+
 SENSORS = 100
 SLOT_S = 10
 NODE = "bench"
 STALLED_S = 120.0
 ROWS = 10
 """Lines of the printed curve."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many slots of ten seconds, of a hundred sensors together."""
+
+    slots: int = 10_000_000
+
+
+TINY = Size(slots=2000)
 
 
 @dataclass(frozen=True)
@@ -53,27 +60,35 @@ class Look:
     """Bytes of each process, by name."""
 
 
-def main() -> None:
-    """Ten million slots through edge, broker, ingest and database; the API is asked meanwhile."""
+def run(size: Size) -> Result:
+    """The slots through edge, broker, ingest and database; the API is asked meanwhile."""
+    result = Result("memory", TITLE, vars(size))
     if not find_mosquitto():
-        print("\nMemory: skipped, mosquitto is not installed")
-        return
-    each = SLOTS // SENSORS
+        result.skipped = NO_MOSQUITTO
+        return result
+    each = size.slots // SENSORS
     begin = int(time.time()) // 3600 * 3600 - each * SLOT_S
-    with tempfile.TemporaryDirectory(prefix="footfall-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    with (
+        servers.workplace() as folder,
+        servers.plain(folder) as server,
+        server.fresh() as dsn,
+        Broker(folder / "broker", kind="mosquitto") as broker,
+        psycopg.connect(dsn, autocommit=True) as connection,
+    ):
         fill(folder / "outbox.sqlite", begin, each)
-        with EmbeddedPostgres(folder / "database") as postgres, Broker(folder / "broker", kind="mosquitto") as broker:
-            postgres.create_database("bench")
-            dsn = postgres.dsn("bench")
-            migrate(dsn)
-            with city(folder, broker, postgres, dsn) as processes, psycopg.connect(dsn, autocommit=True) as connection:
-                looks = list(watch(processes, connection, each * SENSORS, api=folder / "api.port", begin=begin))
-            passages = counted(dsn)
-    show(looks)
-    expected = each * SENSORS  # one passage a slot
-    print(f"  passages counted {expected}, stored {passages}, difference {passages - expected}")
+        result.servers = {"database": machine.database(dsn), "broker": machine.mosquitto()}
+        with city(folder, broker, dsn) as processes:
+            # PostgreSQL is its processes as they come and go, without the one that only looks.
+            look = psutil.Process(connection.info.backend_pid)
+            server_process = look.parent()
+            assert server_process is not None
+            processes["PostgreSQL"] = [server_process]
+            looks = list(watch(processes, connection, each * SENSORS, api=folder / "api.port", begin=begin))
+        passages = counted(connection)
+    show(result, looks)
+    # One passage was counted in each slot.
+    result.at_most("difference of counted and stored", abs(passages - each * SENSORS), 0, unit="passages")
+    return result
 
 
 def fill(path: Path, begin: int, each: int) -> None:
@@ -99,9 +114,7 @@ def fill(path: Path, begin: int, each: int) -> None:
 
 
 @contextmanager
-def city(
-    folder: Path, broker: Broker, postgres: EmbeddedPostgres, dsn: str
-) -> Iterator[dict[str, list[psutil.Process]]]:
+def city(folder: Path, broker: Broker, dsn: str) -> Iterator[dict[str, list[psutil.Process]]]:
     """The programs, running; their processes by name."""
     port = free_port()
     (folder / "api.port").write_text(str(port))
@@ -114,27 +127,19 @@ def city(
     (folder / "ingest.toml").write_text(f"log_level = 'WARNING'\n{mqtt}")
     (folder / "api.toml").write_text(f"log_level = 'WARNING'\n[http]\nport = {port}\n[public]\nlocal = true\n")
     (folder / "stations.geojson").write_text(json.dumps(stations()))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("FOOTFALL_")}
-    environment["FOOTFALL_DATABASE__DSN"] = dsn
-    config = ["--config", str(folder / "ingest.toml")]
-    subprocess.run(
-        [sys.executable, "-m", "footfall_ingest", *config, "stations", "apply", str(folder / "stations.geojson")],
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    environment = {"FOOTFALL_DATABASE__DSN": dsn}
+    words = ["stations", "apply", str(folder / "stations.geojson")]
+    with servers.program(["footfall_ingest", "--config", str(folder / "ingest.toml"), *words], folder / "apply.log", environment) as done:  # fmt: skip  # noqa: E501
+        assert done.wait(servers.PATIENCE_S) == 0, (folder / "apply.log").read_text()
     with ExitStack() as running:
-        found: dict[str, list[psutil.Process]] = {}
-        for role in ("ingest", "api", "edge"):
-            words = [sys.executable, "-m", f"footfall_{role}", "--config", str(folder / f"{role}.toml")]
-            clean = environment if role != "edge" else {k: v for k, v in environment.items() if k[:8] != "FOOTFALL"}
-            program = subprocess.Popen(words, env=clean)
-            running.callback(_end, program)
-            found[role] = [psutil.Process(program.pid)]
+        # Ingest is there first: the edge would wait half a minute before it repeats what nobody has subscribed to.
+        found = {"ingest": running.enter_context(servers.ingest(folder / "ingest", dsn, broker.port))}
+        for role in ("api", "edge"):
+            config = ["--config", str(folder / f"{role}.toml")]
+            log, given = folder / f"{role}.log", {} if role == "edge" else environment
+            found[role] = [running.enter_context(servers.program([f"footfall_{role}", *config], log, given))]
         assert broker.process is not None
-        assert postgres.process is not None
         found["mosquitto"] = [psutil.Process(broker.process.pid)]
-        found["PostgreSQL"] = [psutil.Process(postgres.process.pid)]
         yield found
 
 
@@ -159,14 +164,6 @@ def stations() -> dict[str, object]:
     }
 
 
-def _end(program: "subprocess.Popen[bytes]") -> None:
-    program.terminate()
-    try:
-        program.wait(30)
-    except subprocess.TimeoutExpired:
-        program.kill()
-
-
 def watch(
     processes: Mapping[str, Sequence[psutil.Process]],
     connection: psycopg.Connection,
@@ -181,7 +178,11 @@ def watch(
     while seen < slots and time.monotonic() - moved_s < STALLED_S:
         time.sleep(1)
         ask(int(api.read_text()), begin)
-        look = Look(time.monotonic() - started, stored(connection), {name: own(p) for name, p in processes.items()})
+        look = Look(
+            time.monotonic() - started,
+            stored(connection),
+            {name: servers.own_memory(p) for name, p in processes.items()},
+        )
         if look.slots > seen:
             seen, moved_s = look.slots, time.monotonic()
         if sys.stderr.isatty():
@@ -209,36 +210,25 @@ def stored(connection: psycopg.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def counted(dsn: str) -> int:
+def counted(connection: psycopg.Connection) -> int:
     """Passages stored."""
-    with psycopg.connect(dsn) as connection:
-        row = connection.execute("SELECT coalesce(sum(count), 0) FROM count_minute").fetchone()
-        return int(row[0]) if row else 0
+    row = connection.execute("SELECT coalesce(sum(count), 0) FROM count_minute").fetchone()
+    return int(row[0]) if row else 0
 
 
-def own(processes: Sequence[psutil.Process]) -> int:
-    """Bytes that belong to processes and their children alone (unique set size)."""
-    total = 0
-    for process in processes:
-        for one in [process, *process.children(recursive=True)]:
-            try:
-                total += one.memory_full_info().uss
-            except psutil.NoSuchProcess:
-                continue
-    return total
-
-
-def show(looks: Sequence[Look]) -> None:
-    """The curve as a table, and how much each process grew from the second to the last quarter of the run."""
-    slots = looks[-1].slots
+def show(result: Result, looks: Sequence[Look]) -> None:
+    """The curve, and how much each process grew from the second to the last quarter of the run."""
+    slots, seconds = looks[-1].slots, looks[-1].seconds
     names = list(looks[0].memory)
-    print(f"\nMemory: {slots / 1e6:.2f} million slots of {SENSORS} sensors in {looks[-1].seconds:.0f} s, MB of its own")
-    print("  " + f"{'million slots':>14}" + "".join(f"{name:>12}" for name in names))
-    for step in range(ROWS + 1):
-        look = next(look for look in looks if look.slots >= slots * step // ROWS)
-        print(f"  {look.slots / 1e6:14.2f}" + "".join(f"{look.memory[name] / 1e6:12.1f}" for name in names))
-    second = [look for look in looks if slots / 4 <= look.slots < slots / 2]
+    result.figure(f"slots stored, of {SENSORS} sensors", "slots/s", slots / seconds)
+    second = [look for look in looks if slots / 4 <= look.slots < slots / 2] or looks
     last = [look for look in looks if look.slots >= slots * 3 / 4]
     for name in names:
         before, after = (max(look.memory[name] for look in part) / 1e6 for part in (second, last))
-        print(f"  {name}: second quarter at most {before:.1f} MB, last quarter {after:.1f} MB ({after - before:+.1f})")
+        result.figure(f"{name}: second quarter at most", "MB", before)
+        result.figure(f"{name}: last quarter at most", "MB", after)
+    rows = []
+    for step in range(ROWS + 1):
+        look = next(look for look in looks if look.slots >= slots * step // ROWS)
+        rows.append([look.slots / 1e6, *(look.memory[name] / 1e6 for name in names)])
+    result.curves.append(Curve("memory of its own, in MB", ["million slots", *names], rows))

@@ -5,37 +5,39 @@ is measured is how fast they take what is there. Each sensor has as many reports
 come in order, sensors mixed at random. So each worker gets some of every sensor's: they contend for all of them.
 """
 
-import contextlib
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import psycopg
 
+from bench import machine, servers
 from bench.decoding import usual_reports
-from bench.ingest import publish, received
+from bench.ingest import NO_MOSQUITTO, Reports, held, received, wait
+from bench.result import Result
 from footfall_contract import topics
 from footfall_demo.broker import Broker, find_mosquitto
-from footfall_demo.ports import free_port
-from footfall_demo.postgres import EmbeddedPostgres
-from footfall_ingest.migrate import migrate
-from footfall_role.settings import MqttSettings
 
-NODES, SENSORS, EACH = 60, 600, 64
+TITLE = "several workers that share a subscription, against one"
+
+NODES = 60
 WORKERS = (1, 2, 3)
-ROUNDS = 3
 SEED = 7
-PATIENCE_S = 120
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many sensors, and how many reports of each."""
+
+    sensors: int = 600
+    reports_each: int = 64
+    rounds: int = 3
+
+
+TINY = Size(sensors=60, reports_each=4, rounds=1)
 
 
 @dataclass(frozen=True)
@@ -47,109 +49,55 @@ class Run:
     """CPU seconds by part."""
 
 
-def main() -> None:
-    """Thirty-eight thousand reports from sixty nodes with ten sensors each."""
+def run(size: Size) -> Result:
+    """Reports from sixty nodes; one, two and three workers take turns, each time with a fresh database."""
+    result = Result("workers", TITLE, vars(size))
     if not find_mosquitto():
-        print("\nWorkers: skipped, mosquitto is not installed")
-        return
-    payloads = usual_reports(SENSORS * EACH, SENSORS)
-    of_sensor = [iter(payloads[sensor::SENSORS]) for sensor in range(SENSORS)]
-    order = [sensor for sensor in range(SENSORS) for _ in range(EACH)]
+        result.skipped = NO_MOSQUITTO
+        return result
+    reports = _mixed(size)
+    runs: dict[int, list[Run]] = {number: [] for number in WORKERS}
+    with servers.workplace() as folder, servers.plain(folder) as server:
+        result.servers = {"database": machine.database(server.maintenance), "broker": machine.mosquitto()}
+        for round_ in range(size.rounds):
+            for number, found in runs.items():
+                with server.fresh() as dsn:
+                    found.append(measure(number, reports, folder / f"{round_}-{number}", dsn))
+    for number, found in runs.items():
+        who = f"{number} worker{'s' if number > 1 else ''}"
+        result.figure(who, "reports/s", [len(reports) / one.seconds for one in found])
+        if number > 1:
+            ratios = [one.seconds / more.seconds for one, more in zip(runs[1], found, strict=True)]
+            result.figure(f"{who} against one", "×", ratios)
+        for part in found[0].busy:
+            result.figure(f"{who}: cores busy with {part}", "cores", [one.busy[part] / one.seconds for one in found])
+    return result
+
+
+def _mixed(size: Size) -> Reports:
+    payloads = usual_reports(size.sensors * size.reports_each, size.sensors)
+    of_sensor = [iter(payloads[sensor :: size.sensors]) for sensor in range(size.sensors)]
+    order = [sensor for sensor in range(size.sensors) for _ in range(size.reports_each)]
     random.Random(SEED).shuffle(order)
-    reports = [
-        (topics.counts(f"node-{sensor % NODES}", f"sensor-{sensor}"), next(of_sensor[sensor])) for sensor in order
-    ]
-    best: dict[int, Run] = {}
-    with tempfile.TemporaryDirectory(prefix="footfall-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        with EmbeddedPostgres(folder / "database") as postgres:
-            for round_ in range(ROUNDS):
-                for number in WORKERS:
-                    database = f"bench_{round_}_{number}"
-                    postgres.create_database(database)
-                    migrate(postgres.dsn(database))
-                    run = measure(number, reports, folder / database, postgres.dsn(database))
-                    best[number] = min(run, best.get(number, run), key=lambda found: found.seconds)
-    print(
-        f"\nWorkers: {len(reports)} reports of {len(payloads[0])} bytes, {SENSORS} sensors, mosquitto, PostgreSQL with "
-        f"fsync, {os.cpu_count()} cores for all of it, best of {ROUNDS}"
-    )
-    for number, run in best.items():
-        ratio = best[1].seconds / run.seconds
-        parts = ", ".join(f"{part} {seconds / run.seconds:.2f}" for part, seconds in run.busy.items())
-        rate = len(reports) / run.seconds
-        print(f"  {number} worker(s) {rate:10.0f} reports/s   {ratio:.2f} × one worker   cores busy: {parts}")
+    return [(topics.counts(f"node-{sensor % NODES}", f"sensor-{sensor}"), next(of_sensor[sensor])) for sensor in order]
 
 
-def measure(number: int, reports: list[tuple[str, bytes]], folder: Path, dsn: str) -> Run:
+def measure(number: int, reports: Reports, folder: Path, dsn: str) -> Run:
     """From the moment that the workers may begin until every report is committed."""
-    with Broker(folder, kind="mosquitto") as broker, workers(number, broker, folder, dsn) as processes:
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
-        publish(MqttSettings(port=broker.port), reports)
+    with (
+        Broker(folder, kind="mosquitto") as broker,
+        servers.ingest(folder, dsn, broker.port, workers=number) as processes,
+        psycopg.connect(dsn, autocommit=True) as connection,
+    ):
         assert broker.process is not None
-        parts = {"workers": processes, "mosquitto": [psutil.Process(broker.process.pid)]}
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            own = psutil.Process(connection.info.backend_pid)
-            begin, busy, postgres = time.perf_counter(), _busy(parts), _busy_backends(own)
-            for process in processes:
-                process.send_signal(signal.SIGCONT)
-            while received(connection) < len(reports):
-                assert time.perf_counter() - begin < PATIENCE_S, f"{received(connection)} of {len(reports)}"
-                time.sleep(0.02)
-            seconds = time.perf_counter() - begin
-            spent = {part: value - busy[part] for part, value in _busy(parts).items()}
-            return Run(seconds, {**spent, "PostgreSQL": _busy_backends(own) - postgres})
-
-
-@contextlib.contextmanager
-def workers(number: int, broker: Broker, folder: Path, dsn: str) -> Iterator[list[psutil.Process]]:
-    """The worker processes, subscribed. One is an aggregator alone, without a group."""
-    port = _free_ports(number)
-    config = folder / "ingest.toml"
-    config.write_text(f"[mqtt]\nport = {broker.port}\n[metrics]\nport = {port}\n")
-    environment = {**os.environ, "FOOTFALL_DATABASE__DSN": dsn}
-    words = [sys.executable, "-m", "footfall_ingest", "--config", str(config), "--workers", str(number)]
-    with (folder / "ingest.log").open("wb") as log, subprocess.Popen(words, env=environment, stderr=log) as parent:
-        deadline = time.monotonic() + PATIENCE_S
-        while not all(_is_subscribed(port + n) for n in range(number)):
-            assert time.monotonic() < deadline, (folder / "ingest.log").read_text()
-            time.sleep(0.05)
-        children = psutil.Process(parent.pid).children()
-        yield children or [psutil.Process(parent.pid)]
-        parent.terminate()
-
-
-def _free_ports(number: int) -> int:
-    """The first of so many free ports in a row."""
-    while True:
-        first = free_port()
-        with contextlib.suppress(OSError), contextlib.ExitStack() as taken:
-            for port in range(first, first + number):
-                taken.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return first
-
-
-def _is_subscribed(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            return b"footfall_ingest_subscribed 1.0" in answer.read()
-    except OSError:
-        return False
-
-
-def _busy(parts: Mapping[str, list[psutil.Process]]) -> dict[str, float]:
-    return {part: sum(_cpu_s(process) for process in processes) for part, processes in parts.items()}
-
-
-def _busy_backends(own: psutil.Process) -> float:
-    """CPU seconds of PostgreSQL without the connection `own`, with which we look."""
-    server = own.parent()
-    assert server is not None
-    return sum(_cpu_s(process) for process in server.children() if process.pid != own.pid)
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+        parts = {
+            "the workers": processes,
+            "mosquitto": [psutil.Process(broker.process.pid)],
+            "PostgreSQL": servers.backends(connection),
+        }
+        with held(processes, broker, reports):
+            begin = time.perf_counter()
+            before = {part: servers.cpu_s(found) for part, found in parts.items()}
+        wait(begin, lambda: received(connection) >= len(reports), folder / "ingest.log")
+        seconds = time.perf_counter() - begin
+        return Run(seconds, {part: servers.cpu_s(found) - before[part] for part, found in parts.items()})

@@ -18,9 +18,10 @@ import psycopg
 
 from footfall_contract import __version__
 from footfall_contract.notice import CommitNotice, StreamState
-from footfall_ingest.aggregate import Deltas, MinuteCoverage
+from footfall_ingest.aggregate import Deltas, MinuteCoverage, MinuteDeltas
 from footfall_ingest.judge import Claim
 from footfall_ingest.pgarray import int2s, int4s, int8s, timestamps, uuids
+from footfall_ingest.pgcopy import copy_in, moments
 from footfall_ingest.streams import Received
 
 Connection = psycopg.Connection[Any]
@@ -35,6 +36,9 @@ SpanRow = tuple[int, int, int, int]
 MAX_SPAN = "interval '31 days'"
 
 HOUR_S = 3600
+
+_MANY = 2000
+"""Minutes of sensors in one batch from which on it pays to ask which are new, and to COPY those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +160,11 @@ def measured_spans(connection: Connection, windows: Sequence[tuple[int, int, int
 
 def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
     """Add the sums of a batch, and note that the hours they are in are to be summed up again."""
-    minutes, coverage, spans, span_coverage = deltas.minutes, deltas.coverage, deltas.spans, deltas.span_coverage
+    spans, span_coverage = deltas.spans, deltas.span_coverage
     _make_dirty(connection, deltas, sensors)
+    minutes, coverage = deltas.minutes, deltas.coverage
+    if len(coverage.sensor) >= _MANY:
+        minutes, coverage = _bring_new(connection, minutes, coverage, sensors)
     if len(minutes.sensor):
         connection.execute(
             """
@@ -217,6 +224,74 @@ def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
             ],
         )
     _note_directions(connection, deltas, sensors)
+
+
+def _bring_new(
+    connection: Connection, minutes: MinuteDeltas, coverage: MinuteCoverage, sensors: Sensors
+) -> tuple[MinuteDeltas, MinuteCoverage]:
+    """Bring in by COPY the minutes of which nothing is stored, and return the others.
+
+    A minute with counts has coverage, so where there is none there is nothing; nobody else can change that while the
+    sensors are locked.
+    """
+    new = ~_covered(connection, coverage, sensors)
+    first = coverage.minute.min()
+    length = max(coverage.minute.max(), minutes.minute.max(initial=0)) - first + 1
+    keys = coverage.sensor * length + (coverage.minute - first)
+    new_counts = np.isin(minutes.sensor * length + (minutes.minute - first), keys[new])
+    try:
+        with connection.transaction():
+            copy_in(
+                connection,
+                "count_minute",
+                [
+                    ("sensor", ">i4", sensors.keys[minutes.sensor[new_counts]]),
+                    ("bucket", ">i8", moments(minutes.minute[new_counts])),
+                    ("direction", ">i2", minutes.direction[new_counts]),
+                    ("class", ">i2", minutes.class_[new_counts]),
+                    ("count", ">i4", minutes.count[new_counts]),
+                ],
+            )
+            copy_in(
+                connection,
+                "coverage_minute",
+                [
+                    ("sensor", ">i4", sensors.keys[coverage.sensor[new]]),
+                    ("bucket", ">i8", moments(coverage.minute[new])),
+                    ("observed_s", ">i2", coverage.observed_s[new]),
+                ],
+            )
+    except psycopg.errors.UniqueViolation:  # counts without coverage: a person's hand
+        return minutes, coverage
+    return (
+        MinuteDeltas(
+            minutes.sensor[~new_counts],
+            minutes.minute[~new_counts],
+            minutes.direction[~new_counts],
+            minutes.class_[~new_counts],
+            minutes.count[~new_counts],
+        ),
+        MinuteCoverage(coverage.sensor[~new], coverage.minute[~new], coverage.observed_s[~new]),
+    )
+
+
+def _covered(connection: Connection, coverage: MinuteCoverage, sensors: Sensors) -> npt.NDArray[np.bool_]:
+    """Whether there is a row for each sensor and minute of `coverage`, which has some."""
+    query = """
+        SELECT wanted.code
+        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, bucket, code) JOIN coverage_minute USING (sensor, bucket)
+        WHERE bucket BETWEEN %s AND %s
+    """
+    parameters = [
+        int4s(sensors.keys[coverage.sensor]),
+        timestamps(coverage.minute),
+        _utc(coverage.minute.min()),
+        _utc(coverage.minute.max()),
+    ]
+    found = np.zeros(len(coverage.sensor), np.bool_)
+    rows = connection.execute(query, parameters, binary=True).fetchall()
+    found[np.array(rows, np.int64).reshape(-1) - 1] = True
+    return found
 
 
 def _make_dirty(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:

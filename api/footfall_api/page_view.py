@@ -45,6 +45,7 @@ REASON_KEYS = {
     "silent": "state.silent",
     "not_reported": "state.not_reported",
     "not_installed": "state.not_installed",
+    "excluded": "state.excluded",
 }
 DIRECTION_KEYS = {"in": "live.in", "out": "live.out", "undirected": "live.undirected"}
 SPARK_HALF = 15

@@ -357,7 +357,7 @@ def test_nothing_scrolls_sideways(make_city: CityMaker, browse: Browse) -> None:
     for width in (320, 360, 768, 1280):
         page.set_viewport_size({"width": width, "height": 800})
         page.wait_for_function("document.querySelector('#plot svg').clientWidth <= innerWidth")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
         assert page.evaluate(TOO_WIDE, width) == [], width
 
 

@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from footfall_api.answers import Reason
 from footfall_api.board import Board, Reading, StationBoard
 from footfall_api.messages import catalogue
-from footfall_api.page_view import PageView, heading, page_view, ring_radius, spark, status_of
+from footfall_api.page_view import REASON_KEYS, PageView, heading, page_view, ring_radius, spark, status_of
 from footfall_api.place_map import WIDE
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -83,6 +84,14 @@ def test_a_usual_station() -> None:
     assert [(d.label, d.count.text) for d in view.directions] == [("Richtung Rathaus", "700"), ("Richtung 2", "534")]
     assert (view.five.text, view.sixty.text) == ("15", "180")
     assert german(station()).at == "Stand 14:32:20 Uhr (MEZ)"
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_every_reason_has_words(language: str) -> None:
+    """Why a time that has begun has no number is said in words, each reason in its own."""
+    words = {catalogue(language)(REASON_KEYS[reason]) for reason in Reason if reason is not Reason.FUTURE}
+
+    assert len(words) == len(Reason) - 1
 
 
 def test_a_quiet_night_is_not_a_silent_sensor() -> None:

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from footfall_demo.history_csv import KnownStation
 from footfall_demo.refusals import FailedError
+from footfall_ingest import areas_file
+from footfall_ingest.areas_file import Area, AreasError
 from footfall_ingest.stations_file import Station, StationsError, read
 from footfall_sim.calibration import Kind
 from footfall_sim.pedestrians import Pedestrians, Place
@@ -66,11 +68,11 @@ BOXES = (
 COUNTERS = tuple(counter for box in BOXES for counter in box.counters)
 
 
-def stations_file() -> Path:
-    """The GeoJSON file with the stations of Jena: inside the installed package, or beside it in a checkout."""
+def file_of_jena(name: str) -> Path:
+    """A GeoJSON file of Jena, its stations or its areas: inside the installed package, or beside it in a checkout."""
     here = Path(__file__).parent
-    packed = here / "jena" / "stations.geojson"
-    return packed if packed.exists() else here.parent / "jena" / "stations.geojson"
+    packed = here / "jena" / name
+    return packed if packed.exists() else here.parent / "jena" / name
 
 
 def read_stations() -> tuple[Station, ...]:
@@ -80,9 +82,21 @@ def read_stations() -> tuple[Station, ...]:
         FailedError: the installation lacks the file, or it is damaged.
     """
     try:
-        return read(stations_file())
+        return read(file_of_jena("stations.geojson"))
     except StationsError as error:
         raise FailedError(f"The stations cannot be read; the installation is damaged.\n{error}") from error
+
+
+def read_areas() -> tuple[Area, ...]:
+    """The areas of Jena, an example.
+
+    Raises:
+        FailedError: the installation lacks the file, or it is damaged.
+    """
+    try:
+        return areas_file.read(file_of_jena("areas.geojson"))
+    except AreasError as error:
+        raise FailedError(f"The areas cannot be read; the installation is damaged.\n{error}") from error
 
 
 def known_stations(stations: Sequence[Station]) -> dict[str, KnownStation]:

@@ -22,7 +22,7 @@ import psycopg
 from footfall_demo.addresses import check_page_port, choose_mqtt_port
 from footfall_demo.bounded import compare
 from footfall_demo.broker import Broker, Kind, find_mosquitto
-from footfall_demo.city import BOXES, COUNTERS, known_stations, read_stations
+from footfall_demo.city import BOXES, COUNTERS, known_stations, read_areas, read_stations
 from footfall_demo.configs import Wiring
 from footfall_demo.folder import DataFolder, Memory
 from footfall_demo.history_csv import Bounds, History, read_history
@@ -34,7 +34,7 @@ from footfall_demo.postgres import EmbeddedPostgres, PostgresError
 from footfall_demo.refusals import FailedError, RefusedError
 from footfall_demo.supervisor import Child, Supervisor
 from footfall_demo.terminal import Terminal
-from footfall_ingest import roles
+from footfall_ingest import areas, roles
 from footfall_ingest.judge import Rules
 from footfall_ingest.migrate import MigrationError, migrate
 from footfall_ingest.stations import StationsError, apply_stations, stored
@@ -223,8 +223,10 @@ class Demo:
     def _load_stations(self, connection: psycopg.Connection) -> None:
         with connection.transaction():
             known = stored(connection)
-            # A station that is there is left alone: its description may have been improved since.
+            # What is there is left alone: its description may have been improved since.
             apply_stations(connection, [station for station in self._plan.stations if station.id not in known])
+            known_areas = areas.stored(connection)
+            areas.apply_areas(connection, [area for area in read_areas() if area.id not in known_areas])
             if self._plan.options.sensors:
                 claim_sensors(connection, BOXES, int(time.time()))
             else:

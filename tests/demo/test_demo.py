@@ -189,6 +189,9 @@ def test_the_page_is_there_and_moves(start: Callable[..., RunningDemo]) -> None:
     assert b"Markt" in demo.get("/")
     stations = [station["id"] for station in demo.json("/api/v1/stations")["features"]]
     assert len(stations) == 6
+    areas = demo.json("/api/v1/areas")["features"]
+    assert all(area["properties"]["stations"] for area in areas), "each area of the example has stations in it"
+    assert len(areas) == 3
 
     def passages(station: str) -> int | None:
         """Passages of the last minutes; None while nothing was measured."""

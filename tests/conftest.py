@@ -69,7 +69,8 @@ class DatabaseServer:
         """Create `database`, as a copy of `template` if one is named; returns its DSN."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database))
         if template:
-            statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+            # Copied as files, which takes half as long: nothing waits for the disk here.
+            statement += sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
         with psycopg.connect(self.maintenance, autocommit=True) as connection:
             connection.execute(statement)
         return self.dsn(database)

@@ -56,7 +56,7 @@ def _tiny(name: str, folder: Path, server: DatabaseServer) -> dict[str, Any]:
         "memory",
         "writing",
         "disk",
-        "api",
+        pytest.param("api", marks=pytest.mark.full),
         pytest.param("city", marks=pytest.mark.full),
         pytest.param("workers", marks=pytest.mark.full),
     ],

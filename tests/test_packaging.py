@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -25,6 +26,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (found,) = folder.glob("footfall-*.whl")
     return found
+
+
+def bare_environment(folder: Path, wheel: Path) -> Path:
+    """An environment with nothing but the wheel of its own; dependencies are those of this one. Its scripts' folder."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    words = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)]
+    subprocess.run(words, check=True, capture_output=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    # A path in such a file is searched last, and the files like it there are not read: the checkout stays unknown.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return folder / "bin"
 
 
 def environment(folder: Path, requirement: str) -> Path:
@@ -71,9 +83,17 @@ def test_the_wheel_carries_what_is_not_python(wheel: Path) -> None:
 
 
 def test_every_script_of_the_wheel_answers(wheel: Path, tmp_path: Path) -> None:
-    """Installed with the extra of the demo, each console script prints its help and its version."""
-    scripts = environment(tmp_path / "all", f"footfall[demo] @ {wheel.as_uri()}")
+    """Each console script of the wheel prints its help and its version, away from the checkout."""
+    _each_answers(bare_environment(tmp_path / "bare", wheel))
 
+
+@pytest.mark.full
+def test_every_script_answers_with_what_the_index_has(wheel: Path, tmp_path: Path) -> None:
+    """The same where the extra of the demo brought all dependencies."""
+    _each_answers(environment(tmp_path / "all", f"footfall[demo] @ {wheel.as_uri()}"))
+
+
+def _each_answers(scripts: Path) -> None:
     for role in ROLES:
         helped = run(scripts / f"footfall-{role}", "--help")
         versioned = run(scripts / f"footfall-{role}", "--version")

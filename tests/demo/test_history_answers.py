@@ -133,6 +133,7 @@ def as_csv(path: Path, counts: dict[str, dict[datetime, int | None]]) -> Path:
     return path
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f"no sample of real counts in {SAMPLE}")
 def test_auckland_comes_out_as_it_went_in(database: str, tmp_path: Path) -> None:
     """Two years of real hourly counts of six places: every hour comes out with its count, every gap as a gap."""

@@ -20,7 +20,7 @@ from footfall_testing.reports import slot_reports
 Sums = tuple[dict[tuple[object, ...], int], ...]
 """Of minutes, measured seconds of minutes, spans, measured seconds of spans: what each row's key has."""
 
-MANY_EXAMPLES = settings(max_examples=150, deadline=None)
+MANY_EXAMPLES = settings(max_examples=60, deadline=None)
 
 
 def in_python(reports: Iterable[SlotReport]) -> Sums:

@@ -104,6 +104,8 @@ def first(request: pytest.FixtureRequest) -> str:
 COLUMNS = {
     "quarantine": "id, reason, detail, node, sensor, stream, seq, payload, first_seen, last_seen, times, closed_at",
     "store": "id, epoch, created",
+    "sensor": "key, id, directions, first_seen",
+    "station": "id, name, timezone, longitude, latitude, line",
     "coverage_span": "sensor, starts, ends, observed_s",
 }
 

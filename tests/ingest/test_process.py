@@ -176,7 +176,7 @@ def test_a_kill_around_the_commit_loses_and_doubles_nothing(
                 node.publish(on_topics(unique, sent))
                 return False
 
-            wait_until(settled, what="the notice for everything", every=0.2)
+            wait_until(settled, timeout=60, what="the notice for everything", every=0.2)
 
     assert (before > 0) == (moment == "after")
     assert total(database) == 40

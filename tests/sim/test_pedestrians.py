@@ -72,6 +72,7 @@ def test_weekly_shape(kind: Kind) -> None:
     assert np.abs(shape - expected)[~busy].max() < 0.08
 
 
+@pytest.mark.full
 def test_shopping_streets_sleep_on_sunday_and_pubs_do_not() -> None:
     """Sunday against the mean day: about a quarter for shopping, twice that for gastronomy."""
     sunday = {kind: hours(kind)[:, 6].sum() / 52 / (hours(kind).sum() / DAYS) for kind in Kind}
@@ -127,6 +128,7 @@ def test_the_same_hour_of_the_next_days_is_alike() -> None:
     assert 0 < week < 0.15
 
 
+@pytest.mark.full
 def test_days_stray_and_a_city_strays_together() -> None:
     """Log standard deviation of days near 0.10; two places of one city correlate near 0.8; another seed does not."""
     logs = {}

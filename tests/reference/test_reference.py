@@ -216,9 +216,9 @@ def test_the_api_answers_as_the_reference(plain: Town, history: History) -> None
 
 
 @pytest.mark.full
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(1800)
 @given(histories())
-@settings(max_examples=1500, suppress_health_check=SHARED)
+@settings(max_examples=400, suppress_health_check=SHARED)
 def test_the_api_answers_as_the_reference_in_many_histories(plain: Town, history: History) -> None:
     """The same, many times."""
     agrees(plain, history)
@@ -244,9 +244,9 @@ def test_both_servers_give_the_same_answers(plain: Town, timescale: Town, histor
 
 
 @pytest.mark.full
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(1800)
 @given(histories())
-@settings(max_examples=300, suppress_health_check=SHARED)
+@settings(max_examples=80, suppress_health_check=SHARED)
 def test_both_servers_give_the_same_answers_in_many_histories(plain: Town, timescale: Town, history: History) -> None:
     """The same, many times."""
     the_same(plain, timescale, history)

@@ -6,13 +6,14 @@ address that was asked; ``parameter`` is there where one parameter is at fault.
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, get_args, get_origin
 from urllib.parse import quote
 
 import psycopg
 from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
@@ -122,7 +123,7 @@ def check_parameters(request: Request) -> None:
     Raises:
         Problem: it names the parameter, and the one that may have been meant.
     """
-    fields = {field.alias: field.field_info for field in request.scope["route"].dependant.query_params}
+    fields = {field.alias: field.field_info for field in _query_fields(request.scope["route"].dependant)}
     for name in request.query_params:
         if name not in fields:
             there_are = ", ".join(sorted(known for known, info in fields.items() if info.include_in_schema))
@@ -133,6 +134,13 @@ def check_parameters(request: Request) -> None:
             )
         if len(request.query_params.getlist(name)) > 1 and not _takes_many(fields[name].annotation):
             raise bad_parameter(name, f"{name} is given more than once; give it once")
+
+
+def _query_fields(dependant: Dependant) -> Iterator[Any]:
+    """The query parameters of an endpoint, also of what it depends on."""
+    yield from dependant.query_params
+    for inner in dependant.dependencies:
+        yield from _query_fields(inner)
 
 
 def _takes_many(annotation: Any) -> bool:

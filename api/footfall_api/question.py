@@ -51,6 +51,14 @@ class Format(StrEnum):
     GEOJSON = "geojson"
 
 
+class TableFormat(StrEnum):
+    """How what is a table and no series is written."""
+
+    JSON = Format.JSON
+    CSV = Format.CSV
+    CSV_DE = Format.CSV_DE
+
+
 class RemarksIn(StrEnum):
     """Where CSV has the remarks on its time, beside the header `Link` that leads to them."""
 

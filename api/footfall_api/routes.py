@@ -129,7 +129,7 @@ async def station_counts(  # noqa: PLR0917  # FastAPI passes them by name
 
     Counts are passages, not persons. Without the operator's token 1min and 5min reach back 24 hours.
     """
-    asked = _Asked(from_, to, resolution, split, tz, format or _preferred(request), remarks, after)
+    asked = _Asked(from_, to, resolution, split, tz, format or preferred(request, _ACCEPTED), remarks, after)
 
     async def place(connection: Connection) -> Places:
         found = await read_place(connection, station)
@@ -164,7 +164,7 @@ async def counts(  # noqa: PLR0917
 
     Where areas are asked for, values say which `area` they are of and by which stations they were `carried_by`.
     """
-    asked = _Asked(from_, to, resolution, split, tz, format or _preferred(request), remarks, after)
+    asked = _Asked(from_, to, resolution, split, tz, format or preferred(request, _ACCEPTED), remarks, after)
     stations, areas = parse_names(station), parse_names(area)
 
     async def places(connection: Connection) -> Places:
@@ -341,10 +341,10 @@ def _base(request: Request) -> str:
     return settings.http.public_url or str(request.base_url).rstrip("/")
 
 
-def _preferred(request: Request) -> Format:
-    """The format for a client that names none: the one it likes best, and JSON where that leaves a choice."""
+def preferred(request: Request, among: Sequence[Format]) -> Format:
+    """The format for a client that names none: of `among` what it likes best; the first where it is all the same."""
     wanted = _qualities(request.headers.get("Accept", ""))
-    return max(_ACCEPTED, key=lambda format_: _quality(wanted, MEDIA_TYPES[format_].partition(";")[0]))
+    return max(among, key=lambda format_: _quality(wanted, MEDIA_TYPES[format_].partition(";")[0]))
 
 
 def _qualities(accept: str) -> dict[str, float]:

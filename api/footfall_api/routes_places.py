@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -24,7 +23,7 @@ from footfall_api.describe import (
     problems_of,
 )
 from footfall_api.problems import no_area, no_station
-from footfall_api.question import Format, QuestionError, parse_names, parse_timezone
+from footfall_api.question import Format, QuestionError, TableFormat, parse_names, parse_timezone
 from footfall_api.remarks import FOREVER_S, read_remarks
 from footfall_api.routes import MEDIA_TYPES, AreaNames, StationId, StationNames, Zone
 from footfall_api.settings import ApiSettings
@@ -40,14 +39,6 @@ REMARK_FIELDS: Final = ("id", "station", "sensor", "area", "stations", "from", "
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t")
 """What Excel takes for the beginning of a formula."""
-
-
-class RemarksFormat(StrEnum):
-    """How remarks are written."""
-
-    JSON = "json"
-    CSV = "csv"
-    CSV_DE = "csv-de"
 
 
 router = APIRouter()
@@ -146,8 +137,8 @@ async def remarks(  # noqa: PLR0917  # FastAPI passes them by name
     ] = None,
     tz: Zone = None,
     format: Annotated[  # noqa: A002  # the parameter's public name
-        RemarksFormat, Query(description="csv-de is for German Excel")
-    ] = RemarksFormat.JSON,
+        TableFormat, Query(description="csv-de is for German Excel")
+    ] = TableFormat.JSON,
 ) -> Response:
     """Works, events, faults and notes at these stations and in these areas in this time.
 
@@ -167,9 +158,9 @@ async def remarks(  # noqa: PLR0917  # FastAPI passes them by name
 
     rows = [remark_json(remark, written) for remark in found]
     media_type = MEDIA_TYPES[Format(format)]
-    if format is RemarksFormat.JSON:
+    if format is TableFormat.JSON:
         return caching.small_json(request, {"timezone": zone.key, **_terms(request), "remarks": rows}, media_type, 0)
-    text = _csv(rows, CSV_STYLES[Format(format)], guards=format is RemarksFormat.CSV_DE)
+    text = _csv(rows, CSV_STYLES[Format(format)], guards=format is TableFormat.CSV_DE)
     return caching.small(request, text.encode(), media_type, 0)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from footfall_api import caching
@@ -19,8 +19,9 @@ from footfall_api.counts import Member, blocks, groups_of
 from footfall_api.database import snapshot
 from footfall_api.intervals import Resolution, local_date
 from footfall_api.problems import no_area, no_station
-from footfall_api.question import Dimension, Format, Question, parse_split
+from footfall_api.question import Dimension, Format, Question, TableFormat, parse_split, parse_timezone
 from footfall_api.remarks import Remark, read_exclusions, read_remarks
+from footfall_api.routes import MEDIA_TYPES, Split, StationId, Zone, preferred
 from footfall_api.settings import ApiSettings
 from footfall_api.stations import Station, read_stations
 from footfall_api.summary import asked, describe, methods, writing
@@ -28,7 +29,6 @@ from footfall_api.summary.asked import (
     CompareResolution,
     Period,
     ProfileResolution,
-    SummaryFormat,
     TotalsResolution,
 )
 from footfall_api.summary.before_after import before_after
@@ -44,13 +44,6 @@ from footfall_api.writing import CSV_STYLES
 _NO_LIMIT: Final = 10**9
 """The questions have been checked before."""
 
-_MEDIA_TYPES: Final = {
-    SummaryFormat.JSON: "application/json",
-    SummaryFormat.CSV: "text/csv; charset=utf-8; header=present",
-    SummaryFormat.CSV_DE: "text/csv; charset=utf-8; header=present",
-}
-
-StationId = Annotated[str, Path(description="id of the station", examples=["markt"])]
 AreaId = Annotated[str, Path(description="id of the area, whose stations are added up", examples=["zentrum"])]
 From = Annotated[
     str | None,
@@ -69,22 +62,9 @@ To = Annotated[
         examples=["2026-03-30"],
     ),
 ]
-Split = Annotated[
-    list[str] | None,
-    Query(
-        description="what to tell apart: direction, class, sensor, joined by commas; the rest is added up",
-        examples=["direction"],
-    ),
-]
-Tz = Annotated[
-    str | None,
-    Query(
-        description="time zone whose calendar and clock are meant. Default: the stations'", examples=["Europe/Berlin"]
-    ),
-]
 Lang = Annotated[Language, Query(description="language of `method` and of the names of holidays")]
 FormatOf = Annotated[
-    SummaryFormat | None,
+    TableFormat | None,
     Query(description="csv-de is for German Excel. Default: json, or what the Accept header prefers"),
 ]
 ProfileBy = Annotated[ProfileResolution, Query(description="what the week is made of; 1d: whole days")]
@@ -123,156 +103,179 @@ _TOTALS: Final[dict[str, Any]] = {
 router = APIRouter()
 
 
-@router.get("/api/v1/stations/{station}/profile", summary="The typical week of a station", **_PROFILE)
-async def station_profile(  # noqa: PLR0917  # FastAPI passes them by name
-    request: Request,
-    station: StationId,
-    from_: From = None,
-    to: To = None,
-    resolution: ProfileBy = ProfileResolution.HOUR,
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What is summarised as it was named: a station, or an area whose stations are added up."""
+
+    station: str | None = None
+    area: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How every summary may be asked for, as it came."""
+
+    split: list[str] | None
+    tz: str | None
+    lang: Language
+    format: TableFormat | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """The time that is summarised, as it came."""
+
+    from_: str | None
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """The days around a change, as they came, and the weeks on either side."""
+
+    before: str
+    after: str | None
+    weeks: int
+
+
+def _station_named(station: StationId) -> _Named:
+    return _Named(station=station)
+
+
+def _area_named(area: AreaId) -> _Named:
+    return _Named(area=area)
+
+
+def _manner_of(
     split: Split = None,
-    tz: Tz = None,
+    tz: Zone = None,
     lang: Lang = Language.ENGLISH,
     format: FormatOf = None,  # noqa: A002  # the parameter's public name
+) -> _Manner:
+    return _Manner(split, tz, lang, format)
+
+
+def _time_of(from_: From = None, to: To = None) -> _Time:
+    return _Time(from_, to)
+
+
+def _change_of(before: BeforeDay, after: AfterDay = None, weeks: Weeks = 8) -> _Change:
+    return _Change(before, after, weeks)
+
+
+AtStation = Annotated[_Named, Depends(_station_named)]
+InArea = Annotated[_Named, Depends(_area_named)]
+InManner = Annotated[_Manner, Depends(_manner_of)]
+InTime = Annotated[_Time, Depends(_time_of)]
+OfChange = Annotated[_Change, Depends(_change_of)]
+
+
+@router.get("/api/v1/stations/{station}/profile", summary="The typical week of a station", **_PROFILE)
+async def station_profile(
+    request: Request,
+    named: AtStation,
+    manner: InManner,
+    time: InTime,
+    resolution: ProfileBy = ProfileResolution.HOUR,
 ) -> Response:
     """Median and quartiles by weekday and hour, public holidays apart; each cell says how many hours went in or not.
 
     Only hours that were wholly measured go in. Counts are passages, not persons.
     """
-    place = await _station(request, station)
-    return await _profile(request, place, resolution, _Asked(from_, to, split, tz, lang, format))
+    return await _profile(request, named, manner, time, resolution)
 
 
 @router.get("/api/v1/areas/{area}/profile", summary="The typical week of an area", **_PROFILE)
-async def area_profile(  # noqa: PLR0917
+async def area_profile(
     request: Request,
-    area: AreaId,
-    from_: From = None,
-    to: To = None,
+    named: InArea,
+    manner: InManner,
+    time: InTime,
     resolution: ProfileBy = ProfileResolution.HOUR,
-    split: Split = None,
-    tz: Tz = None,
-    lang: Lang = Language.ENGLISH,
-    format: FormatOf = None,  # noqa: A002
 ) -> Response:
     """As of a station, for the sum of the stations in the area; `carried_by` says which had a sensor when."""
-    place = await _area(request, area)
-    return await _profile(request, place, resolution, _Asked(from_, to, split, tz, lang, format))
+    return await _profile(request, named, manner, time, resolution)
 
 
 @router.get("/api/v1/stations/{station}/compare", summary="A station's counts beside what is usual", **_COMPARE)
-async def station_compare(  # noqa: PLR0917
+async def station_compare(
     request: Request,
-    station: StationId,
-    from_: From = None,
-    to: To = None,
+    named: AtStation,
+    manner: InManner,
+    time: InTime,
     resolution: CompareBy = CompareResolution.HOUR,
-    split: Split = None,
-    tz: Tz = None,
-    lang: Lang = Language.ENGLISH,
-    format: FormatOf = None,  # noqa: A002
 ) -> Response:
     """Each interval beside the mean of like days of the 4 and 52 weeks before, and the like day of the year before.
 
     Like days are the same weekday, and public holidays only public holidays. Only wholly measured times are compared.
     """
-    place = await _station(request, station)
-    return await _compare(request, place, resolution, _Asked(from_, to, split, tz, lang, format))
+    return await _compare(request, named, manner, time, resolution)
 
 
 @router.get("/api/v1/areas/{area}/compare", summary="An area's counts beside what is usual", **_COMPARE)
-async def area_compare(  # noqa: PLR0917
+async def area_compare(
     request: Request,
-    area: AreaId,
-    from_: From = None,
-    to: To = None,
+    named: InArea,
+    manner: InManner,
+    time: InTime,
     resolution: CompareBy = CompareResolution.HOUR,
-    split: Split = None,
-    tz: Tz = None,
-    lang: Lang = Language.ENGLISH,
-    format: FormatOf = None,  # noqa: A002
 ) -> Response:
     """As of a station, for the sum of the stations in the area; compared only with sums of the same stations."""
-    place = await _area(request, area)
-    return await _compare(request, place, resolution, _Asked(from_, to, split, tz, lang, format))
+    return await _compare(request, named, manner, time, resolution)
 
 
 @router.get("/api/v1/stations/{station}/before-after", summary="A station before and after a change", **_BEFORE_AFTER)
-async def station_before_after(  # noqa: PLR0917
+async def station_before_after(
     request: Request,
-    station: StationId,
-    before: BeforeDay,
-    after: AfterDay = None,
-    weeks: Weeks = 8,
+    named: AtStation,
+    manner: InManner,
+    change: OfChange,
     resolution: CompareBy = CompareResolution.DAY,
-    split: Split = None,
-    tz: Tz = None,
-    lang: Lang = Language.ENGLISH,
-    format: FormatOf = None,  # noqa: A002
 ) -> Response:
     """The mean of each weekday in the weeks before one day and from another on, public holidays apart.
 
     Only wholly measured times go in. The season, and what else differs between the two times, is not taken out.
     """
-    place = await _station(request, station)
-    given = _Asked(before, after, split, tz, lang, format)
-    return await _before_after(request, place, resolution, given, weeks)
+    return await _before_after(request, named, manner, change, resolution)
 
 
 @router.get("/api/v1/areas/{area}/before-after", summary="An area before and after a change", **_BEFORE_AFTER)
-async def area_before_after(  # noqa: PLR0917
+async def area_before_after(
     request: Request,
-    area: AreaId,
-    before: BeforeDay,
-    after: AfterDay = None,
-    weeks: Weeks = 8,
+    named: InArea,
+    manner: InManner,
+    change: OfChange,
     resolution: CompareBy = CompareResolution.DAY,
-    split: Split = None,
-    tz: Tz = None,
-    lang: Lang = Language.ENGLISH,
-    format: FormatOf = None,  # noqa: A002
 ) -> Response:
     """As of a station, for the sum of the stations in the area; only times that the same stations carried go in."""
-    place = await _area(request, area)
-    given = _Asked(before, after, split, tz, lang, format)
-    return await _before_after(request, place, resolution, given, weeks)
+    return await _before_after(request, named, manner, change, resolution)
 
 
 @router.get("/api/v1/stations/{station}/totals", summary="A station's totals by period", **_TOTALS)
-async def station_totals(  # noqa: PLR0917
+async def station_totals(
     request: Request,
-    station: StationId,
-    from_: From = None,
-    to: To = None,
+    named: AtStation,
+    manner: InManner,
+    time: InTime,
     resolution: TotalsBy = TotalsResolution.MONTH,
-    split: Split = None,
-    tz: Tz = None,
-    lang: Lang = Language.ENGLISH,
-    format: FormatOf = None,  # noqa: A002
 ) -> Response:
     """Sum, measured share, gaps, best and quietest day, peak hour, and the mean day of each weekday.
 
     A sum is what was measured: nothing is filled in for gaps.
     """
-    place = await _station(request, station)
-    return await _totals(request, place, resolution, _Asked(from_, to, split, tz, lang, format))
+    return await _totals(request, named, manner, time, resolution)
 
 
 @router.get("/api/v1/areas/{area}/totals", summary="An area's totals by period", **_TOTALS)
-async def area_totals(  # noqa: PLR0917
+async def area_totals(
     request: Request,
-    area: AreaId,
-    from_: From = None,
-    to: To = None,
+    named: InArea,
+    manner: InManner,
+    time: InTime,
     resolution: TotalsBy = TotalsResolution.MONTH,
-    split: Split = None,
-    tz: Tz = None,
-    lang: Lang = Language.ENGLISH,
-    format: FormatOf = None,  # noqa: A002
 ) -> Response:
     """As of a station, for the sum of the stations in the area; `carried_by` says which had a sensor when."""
-    place = await _area(request, area)
-    return await _totals(request, place, resolution, _Asked(from_, to, split, tz, lang, format))
+    return await _totals(request, named, manner, time, resolution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,20 +285,6 @@ class _Place:
     station: str | None
     area: str | None
     stations: tuple[Station, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The parameters that all summaries have, as they came."""
-
-    from_: str | None
-    """Of before and after: the end of before."""
-    to: str | None
-    """Of before and after: the beginning of after."""
-    split: list[str] | None
-    tz: str | None
-    lang: Language
-    format: SummaryFormat | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,10 +314,13 @@ class _Whole(Question):
         yield [self.from_s, self.to_s]
 
 
-async def _profile(request: Request, place: _Place, resolution: ProfileResolution, given: _Asked) -> Response:
+async def _profile(
+    request: Request, named: _Named, manner: _Manner, time: _Time, resolution: ProfileResolution
+) -> Response:
+    place = await _place(request, named)
     now, calendar = _now(request), _calendar(request)
-    question = _question(place, Resolution(resolution), given)
-    period = asked.profile_period(given.from_, given.to, resolution, question.zone, now)
+    question = _question(place, Resolution(resolution), manner)
+    period = asked.profile_period(time.from_, time.to, resolution, question.zone, now)
     read = await _read(request, place, [_over(question, period)], period)
 
     def summary() -> _Summary:
@@ -344,16 +336,19 @@ async def _profile(request: Request, place: _Place, resolution: ProfileResolutio
     return await _answer(
         request,
         _Shown("profile", place, question, period, period, resolution, methods.PROFILE),
-        given,
+        manner,
         read,
         summary,
     )
 
 
-async def _compare(request: Request, place: _Place, resolution: CompareResolution, given: _Asked) -> Response:
+async def _compare(
+    request: Request, named: _Named, manner: _Manner, time: _Time, resolution: CompareResolution
+) -> Response:
+    place = await _place(request, named)
     now, calendar = _now(request), _calendar(request)
-    question = _question(place, Resolution(resolution), given)
-    period = asked.compare_period(given.from_, given.to, resolution, question.zone, now)
+    question = _question(place, Resolution(resolution), manner)
+    period = asked.compare_period(time.from_, time.to, resolution, question.zone, now)
     whole = asked.compare_read(period, question.zone)
     read = await _read(request, place, [_over(question, whole)], whole)
 
@@ -372,19 +367,19 @@ async def _compare(request: Request, place: _Place, resolution: CompareResolutio
     return await _answer(
         request,
         _Shown("compare", place, question, period, whole, resolution, methods.COMPARE),
-        given,
+        manner,
         read,
         summary,
     )
 
 
 async def _before_after(
-    request: Request, place: _Place, resolution: CompareResolution, given: _Asked, weeks: int
+    request: Request, named: _Named, manner: _Manner, change: _Change, resolution: CompareResolution
 ) -> Response:
+    place = await _place(request, named)
     now, calendar = _now(request), _calendar(request)
-    question = _question(place, Resolution(resolution), given)
-    assert given.from_ is not None
-    old, new = asked.sides(given.from_, given.to, weeks, question.zone, now)
+    question = _question(place, Resolution(resolution), manner)
+    old, new = asked.sides(change.before, change.after, change.weeks, question.zone, now)
     period = Period(old.from_s, new.to_s)
     read = await _read(request, place, [_over(question, old), _over(question, new)], period)
 
@@ -412,14 +407,17 @@ async def _before_after(
         )
 
     shown = _Shown("before-after", place, question, period, period, resolution, methods.BEFORE_AFTER)
-    return await _answer(request, shown, given, read, summary)
+    return await _answer(request, shown, manner, read, summary)
 
 
-async def _totals(request: Request, place: _Place, resolution: TotalsResolution, given: _Asked) -> Response:
+async def _totals(
+    request: Request, named: _Named, manner: _Manner, time: _Time, resolution: TotalsResolution
+) -> Response:
+    place = await _place(request, named)
     now, calendar = _now(request), _calendar(request)
     is_whole = resolution is TotalsResolution.ALL
-    question = _question(place, Resolution.YEAR if is_whole else Resolution(resolution), given)
-    period = asked.totals_period(given.from_, given.to, resolution, question.zone, now)
+    question = _question(place, Resolution.YEAR if is_whole else Resolution(resolution), manner)
+    period = asked.totals_period(time.from_, time.to, resolution, question.zone, now)
     of_period = _over(question, period)
     questions = [
         _Whole(*(getattr(of_period, field.name) for field in fields(Question))) if is_whole else of_period,
@@ -435,13 +433,13 @@ async def _totals(request: Request, place: _Place, resolution: TotalsResolution,
         )
 
     shown = _Shown("totals", place, question, period, period, resolution, methods.TOTALS)
-    return await _answer(request, shown, given, read, summary)
+    return await _answer(request, shown, manner, read, summary)
 
 
-def _question(place: _Place, resolution: Resolution, given: _Asked) -> Question:
+def _question(place: _Place, resolution: Resolution, manner: _Manner) -> Question:
     """The question without its time, which depends on the zone."""
-    zone = asked.parse_place_zone(given.tz, [station.zone for station in place.stations])
-    return Question((), 0, 0, resolution, parse_split(given.split or ()), zone)
+    zone = parse_timezone(manner.tz, [station.zone for station in place.stations])
+    return Question((), 0, 0, resolution, parse_split(manner.split or ()), zone)
 
 
 def _over(question: Question, period: Period, resolution: Resolution | None = None) -> Question:
@@ -478,15 +476,15 @@ class _Shown:
 
 
 async def _answer(
-    request: Request, shown: _Shown, given: _Asked, read: _Read, summary: Callable[[], _Summary]
+    request: Request, shown: _Shown, manner: _Manner, read: _Read, summary: Callable[[], _Summary]
 ) -> Response:
     """The answer, with a tag made from its content: it changes when a number does, and never else."""
-    format_ = given.format or _preferred(request)
+    format_ = manner.format or TableFormat(preferred(request, (Format.JSON, Format.CSV)))
 
     def body() -> bytes:
         found = summary()
-        if format_ is SummaryFormat.JSON:
-            content = {**_head(request, shown, given.lang, read), **found.extra, "values": found.rows}
+        if format_ is TableFormat.JSON:
+            content = {**_head(request, shown, manner.lang, read), **found.extra, "values": found.rows}
             return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         style = CSV_STYLES[Format(format_)]
         return writing.csv_text(found.header, found.rows, shown.place.station, shown.place.area, style).encode()
@@ -500,9 +498,9 @@ async def _answer(
     }
     if caching.not_modified(request, etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    if format_ is not SummaryFormat.JSON:
+    if format_ is not TableFormat.JSON:
         headers["Content-Disposition"] = f'attachment; filename="{_file_name(shown, format_)}"'
-    return Response(written, headers=headers, media_type=_MEDIA_TYPES[format_])
+    return Response(written, headers=headers, media_type=MEDIA_TYPES[Format(format_)])
 
 
 def _head(request: Request, shown: _Shown, language: Language, read: _Read) -> dict[str, Any]:
@@ -540,23 +538,16 @@ def _head(request: Request, shown: _Shown, language: Language, read: _Read) -> d
     }
 
 
-def _file_name(shown: _Shown, format_: SummaryFormat) -> str:
+def _file_name(shown: _Shown, format_: TableFormat) -> str:
     days = [
         local_date(instant_s, shown.question.zone).isoformat()
         for instant_s in (shown.period.from_s, shown.period.to_s - 1)
     ]
     split = shown.question.split
     by = "_by-" + "-".join(d for d in Dimension if d in split) if split else ""
-    suffix = ".excel-de.csv" if format_ is SummaryFormat.CSV_DE else ".csv"
+    suffix = ".excel-de.csv" if format_ is TableFormat.CSV_DE else ".csv"
     name = f"{shown.place.station or shown.place.area}_{shown.name}_{shown.resolution}"
     return f"footfall_{name}{by}_{days[0]}_{days[1]}{suffix}"
-
-
-def _preferred(request: Request) -> SummaryFormat:
-    """As for the counts: CSV only for a client that asks for it and for nothing wider."""
-    accepted = request.headers.get("Accept", "")
-    wants_json = any(word in accepted for word in ("application/json", "*/*", "application/*"))
-    return SummaryFormat.CSV if "text/csv" in accepted and not wants_json else SummaryFormat.JSON
 
 
 def _now(request: Request) -> datetime:
@@ -570,24 +561,21 @@ def _calendar(request: Request) -> Calendar:
     return Calendar(settings.city.holidays)
 
 
-async def _station(request: Request, name: str) -> _Place:
+async def _place(request: Request, named: _Named) -> _Place:
+    """The station or area of that name.
+
+    Raises:
+        Problem: there is none, or a token was sent that is not the operator's.
+    """
     is_unlimited(request)  # nothing here is finer than what is public, but a wrong token is refused all the same
-    if "\0" in name:  # which PostgreSQL does not take as text
-        raise no_station(name)
     async with snapshot(request.app.state.pool) as connection:
-        found = await read_stations(connection, name)
-    if not found:
-        raise no_station(name)
-    return _Place(name, None, (found[0],))
-
-
-async def _area(request: Request, name: str) -> _Place:
-    is_unlimited(request)
-    if "\0" in name:
-        raise no_area(name)
-    async with snapshot(request.app.state.pool) as connection:
-        found = await read_areas(connection, name, shapes=False)
-        stations = await read_stations(connection)
-    if not found:
-        raise no_area(name)
-    return _Place(None, name, tuple(station for station in stations if station.id in found[0].stations))
+        stations = {station.id: station for station in await read_stations(connection)}
+        areas = {area.id: area for area in await read_areas(connection, shapes=False)}
+    if named.station is not None:
+        if named.station not in stations:
+            raise no_station(named.station, stations)
+        return _Place(named.station, None, (stations[named.station],))
+    assert named.area is not None
+    if named.area not in areas:
+        raise no_area(named.area, areas)
+    return _Place(None, named.area, tuple(stations[name] for name in areas[named.area].stations))

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from jsonschema import Draft202012Validator
 
+from footfall_api.question import TableFormat
 from footfall_api.settings import ApiSettings, DatabaseSettings, PublicSettings
 from footfall_api.summary import asked, describe, methods
 from footfall_api.summary.series import Skip
@@ -538,7 +539,7 @@ def test_every_word_is_explained() -> None:
         for name, field in model.model_fields.items()
         if field.alias is None
     }
-    words = {*Skip, *asked.ProfileResolution, *asked.TotalsResolution, *asked.SummaryFormat, *methods.Language, *fields}
+    words = {*Skip, *asked.ProfileResolution, *asked.TotalsResolution, *TableFormat, *methods.Language, *fields}
     counts = {"start", "end", "direction", "sensor", "least_values", "least_days", "before", "after"}
 
     assert sorted(word for word in words - counts if f"`{word}`" not in DOCUMENT) == []

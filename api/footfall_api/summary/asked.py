@@ -1,6 +1,5 @@
 """What somebody asks of a summary, checked and with every default filled in, before the counts are read."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -10,7 +9,7 @@ from zoneinfo import ZoneInfo
 from footfall_api.intervals import Resolution, day_start, local_date
 from footfall_api.question import QuestionError, parse_range
 from footfall_api.summary.compare import LOOK_BACK
-from footfall_api.times import TimeRefusedError, parse_time, parse_zone
+from footfall_api.times import TimeRefusedError, parse_time
 
 MAX_READ: Final = 100_000
 """Intervals that are read for one summary: eleven years of hours, nearly three of quarters of an hour."""
@@ -20,14 +19,6 @@ MAX_COMPARED: Final = 9_000
 
 PROFILE_WEEKS: Final = 52
 """The typical week's period, unless another is asked for: a whole year of each weekday."""
-
-
-class SummaryFormat(StrEnum):
-    """How a summary is written."""
-
-    JSON = "json"
-    CSV = "csv"
-    CSV_DE = "csv-de"
 
 
 class ProfileResolution(StrEnum):
@@ -66,25 +57,6 @@ class Period:
 
     from_s: int
     to_s: int
-
-
-def parse_place_zone(name: str | None, zones: Collection[ZoneInfo]) -> ZoneInfo:
-    """The zone whose calendar and clock are meant: the one named, else that of the stations; UTC without stations.
-
-    Raises:
-        QuestionError: there is no such zone, or the stations are in several and none is named.
-    """
-    try:
-        if name is not None:
-            return parse_zone(name)
-    except TimeRefusedError as error:
-        raise QuestionError("tz", str(error)) from error
-    keys = sorted({zone.key for zone in zones})
-    if len(keys) > 1:
-        raise QuestionError(
-            "tz", f"the stations are in several time zones ({', '.join(keys)}); name the one to answer in"
-        )
-    return ZoneInfo(keys[0]) if keys else ZoneInfo("UTC")
 
 
 def profile_period(

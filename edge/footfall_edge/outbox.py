@@ -67,6 +67,9 @@ T = TypeVar("T")
 
 SLOT_KEPT_S: Final = 2 * 86400
 """Seconds for which the row of a reported slot is kept."""
+FORGOTTEN_AT_ONCE: Final = 5_000
+"""Reports or slots that are forgotten in one transaction when their time has come."""
+
 _LOOK_S: Final = 3600
 """Seconds of stamped slots that are looked at in one go."""
 
@@ -74,9 +77,6 @@ _LOOK_S: Final = 3600
 # reports of an hour each are numbered 220 kB: less than the smallest reserve.
 COARSENED_AT_ONCE: Final = 150
 """Slots that are made coarser in one transaction."""
-FORGOTTEN_AT_ONCE: Final = 5_000
-"""Reports or slots that are forgotten in one transaction."""
-
 STORED_AT_ONCE: Final = 20
 """Stored reports that are marked or forgotten in one transaction when space is short."""
 NUMBERED_AT_ONCE: Final = 4

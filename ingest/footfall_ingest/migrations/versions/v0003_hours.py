@@ -7,8 +7,6 @@ with the sensor locked; who sums an hour up takes it out with the sensor locked 
 
 from alembic import op
 
-from footfall_ingest import timescale
-
 revision = "0003"
 down_revision = "0002"
 
@@ -54,8 +52,5 @@ ALTER TABLE coverage_span ADD COLUMN changed timestamptz NOT NULL DEFAULT now();
 
 
 def upgrade() -> None:
-    """Create the hours and call every hour that has data dirty; hours become hypertables where TimescaleDB is."""
+    """Create the hours and call every hour that has data dirty. What TimescaleDB makes of them: `timescale.arrange`."""
     op.execute(_HOURS)
-    for table in ("count_hour", "coverage_hour"):
-        for statement in timescale.hypertable(op.get_bind(), table, column="bucket", days=364):
-            op.execute(statement)

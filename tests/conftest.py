@@ -10,17 +10,15 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import hypothesis
 import psycopg
 import pytest
-from psycopg import sql
 
 from footfall_demo.broker import Broker, find_mosquitto
 from footfall_demo.postgres import EmbeddedPostgres
+from footfall_testing.databases import DatabaseServer, Pool
 
 TIMESCALE = "FOOTFALL_TEST_TIMESCALE_DSN"
 
@@ -54,41 +52,6 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class DatabaseServer:
-    """A server on which tests make databases of their own; `maintenance` is a DSN that may create them."""
-
-    maintenance: str
-
-    def dsn(self, database: str) -> str:
-        """The DSN of another database on the same server."""
-        parts = urlsplit(self.maintenance)
-        return urlunsplit(parts._replace(path=f"/{database}"))
-
-    def create(self, database: str, template: str | None = None) -> str:
-        """Create `database`, as a copy of `template` if one is named; returns its DSN."""
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database))
-        if template:
-            # Copied as files, which takes half as long: nothing waits for the disk here.
-            statement += sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
-        with psycopg.connect(self.maintenance, autocommit=True) as connection:
-            connection.execute(statement)
-        return self.dsn(database)
-
-    def drop(self, database: str) -> None:
-        """Drop `database`, ending whoever is connected to it."""
-        with psycopg.connect(self.maintenance, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
-
-    def migrated_template(self) -> str:
-        """The name of a fresh database with today's schema, to copy from."""
-        from footfall_ingest.migrate import migrate
-
-        name = f"footfall_template_{secrets.token_hex(4)}"
-        migrate(self.create(name))
-        return name
-
-
 @pytest.fixture(scope="session")
 def postgres_server(open_folder: Path) -> Iterator[DatabaseServer]:
     """The embedded PostgreSQL; it need not survive a power cut, so it does not wait for the disk."""
@@ -114,48 +77,48 @@ def timescale_server() -> DatabaseServer:
     return DatabaseServer(dsn)
 
 
-def _with_extension(dsn: str) -> str:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-    return dsn
+@pytest.fixture(scope="session")
+def plain_pool(postgres_server: DatabaseServer, postgres_template: str) -> Pool:
+    """Databases on plain PostgreSQL; the server goes with all of them."""
+    return Pool(postgres_server, postgres_template)
 
 
-def _fresh(server: DatabaseServer, template: str | None) -> Iterator[str]:
-    name = f"footfall_{secrets.token_hex(6)}"
-    yield server.create(name, template)
-    server.drop(name)
+@pytest.fixture(scope="session")
+def timescale_pool(timescale_server: DatabaseServer) -> Iterator[Pool]:
+    """Databases with TimescaleDB."""
+    pool = Pool(timescale_server)
+    yield pool
+    pool.close()
 
 
 @pytest.fixture
 def blank_database(postgres_server: DatabaseServer) -> Iterator[str]:
     """The DSN of an empty database on plain PostgreSQL."""
-    yield from _fresh(postgres_server, None)
+    with postgres_server.blank() as dsn:
+        yield dsn
 
 
 @pytest.fixture
-def database(postgres_server: DatabaseServer, postgres_template: str) -> Iterator[str]:
+def database(plain_pool: Pool) -> Iterator[str]:
     """The DSN of a database on plain PostgreSQL with today's schema and nothing in it."""
-    yield from _fresh(postgres_server, postgres_template)
+    with plain_pool.database() as dsn:
+        yield dsn
 
 
 @pytest.fixture
 def blank_timescale_database(timescale_server: DatabaseServer) -> Iterator[str]:
     """The DSN of a database with the TimescaleDB extension and nothing else."""
-    for dsn in _fresh(timescale_server, None):
-        yield _with_extension(dsn)
+    with timescale_server.blank() as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        yield dsn
 
 
 @pytest.fixture(params=["plain", "timescale"])
 def any_database(request: pytest.FixtureRequest) -> Iterator[str]:
     """The DSN of a database with today's schema: once on plain PostgreSQL, once on TimescaleDB."""
-    if request.param == "plain":
-        yield request.getfixturevalue("database")
-    else:
-        # Not copied from a template: TimescaleDB's own workers are connected to each of its databases.
-        from footfall_ingest.migrate import migrate
-
-        dsn = request.getfixturevalue("blank_timescale_database")
-        migrate(dsn)
+    pool: Pool = request.getfixturevalue(f"{request.param}_pool")
+    with pool.database() as dsn:
         yield dsn
 
 

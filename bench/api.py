@@ -178,9 +178,7 @@ def _loaded(result: Result, connection: psycopg.Connection[Any], dsn: str, size:
         return row[0]
 
     minutes, coverage = one("SELECT count(*) FROM count_minute"), one("SELECT count(*) FROM coverage_minute")
-    start, end = (
-        int(one(f"SELECT extract(epoch FROM {which}(bucket)) FROM coverage_minute")) for which in ("min", "max")
-    )
+    start, end = (int(one(f"SELECT 60::bigint * {which}(minute) FROM coverage_minute")) for which in ("min", "max"))
     assert not one("SELECT count(*) FROM dirty_hour"), "there are hours that were not summed up"
     loaded = Loaded(dsn, start, end + 60, size.stations, minutes, coverage, size_of(connection, *TABLES))
     result.figure(f"{years} years: rows of counts, {size.stations} stations", "million", minutes / 1e6)
@@ -308,30 +306,39 @@ def _questions(result: Result, size: Size, loaded: Loaded, port: int, years: int
 def same_rows(key: int, station: int, start: int, end: int, unit: str) -> str:
     """SQL for the rows and columns of the API's CSV, by direction, from the minutes or from the hours."""
     seconds = {"minute": 60, "hour": 3600}[unit]
-    within = f"sensor = {key} AND bucket >= '{_iso(start)}' AND bucket < '{_iso(end)}'"
+    within, time, begins = _of(unit, start, end)
     return f"""
-        SELECT 'station-{station}' AS station, m.bucket AS interval_start,
-            m.bucket + interval '{seconds} s' AS interval_end,
+        SELECT 'station-{station}' AS station, {begins} AS interval_start,
+            {begins} + interval '{seconds} s' AS interval_end,
             d.name AS direction, 'all' AS class, 'all' AS sensor,
             CASE WHEN m.observed_s > 0 THEN coalesce(c.count, 0) END AS count,
             round(m.observed_s / {seconds}.0, 4) AS coverage,
             CASE WHEN m.observed_s >= {0.98 * seconds} THEN 'measured'
                 WHEN m.observed_s > 0 THEN 'partial' ELSE 'missing' END AS state,
             CASE WHEN m.observed_s = 0 THEN 'silent' END AS reason, true AS final
-        FROM (SELECT bucket, observed_s FROM coverage_{unit} WHERE {within}) AS m
+        FROM (SELECT {time}, observed_s FROM coverage_{unit} WHERE sensor = {key} AND {within}) AS m
         CROSS JOIN (VALUES (0, 'in'), (1, 'out')) AS d (direction, name)
-        LEFT JOIN (SELECT bucket, direction, sum(count) AS count FROM count_{unit} WHERE {within} GROUP BY 1, 2) AS c
-            ON c.bucket = m.bucket AND c.direction = d.direction
-        ORDER BY m.bucket, d.direction
+        LEFT JOIN (
+            SELECT {time}, direction, sum(count) AS count FROM count_{unit}
+            WHERE sensor = {key} AND {within} GROUP BY 1, 2
+        ) AS c ON c.{time} = m.{time} AND c.direction = d.direction
+        ORDER BY m.{time}, d.direction
     """
 
 
 def stored_rows(key: int, start: int, end: int, unit: str) -> str:
     """SQL for the rows as they are stored, with nothing worked out."""
-    return (
-        f"SELECT bucket, direction, count FROM count_{unit} WHERE sensor = {key} "
-        f"AND bucket >= '{_iso(start)}' AND bucket < '{_iso(end)}' ORDER BY bucket, direction"
-    )
+    within, time, _ = _of(unit, start, end)
+    return f"""
+        SELECT {time}, direction, count FROM count_{unit} WHERE sensor = {key} AND {within} ORDER BY {time}, direction
+    """
+
+
+def _of(unit: str, start: int, end: int) -> tuple[str, str, str]:
+    """SQL for the rows between two times, for the column of the time, and for when a row of `m` begins."""
+    if unit == "minute":
+        return f"minute >= {start // 60} AND minute < {end // 60}", "minute", "minute_start(m.minute)"
+    return f"bucket >= '{_iso(start)}' AND bucket < '{_iso(end)}'", "bucket", "m.bucket"
 
 
 class Psql:

@@ -17,8 +17,6 @@ YEAR_S = 365 * 86_400
 BUSIEST = 12.0
 """Passages a minute and direction at the busiest place in its busiest hour."""
 
-_POSTGRES_EPOCH_S = 946_684_800
-
 # Share of the busiest hour, by hour of the day: nobody walks at four in the morning.
 _DAY = np.array(
     [0.02, 0.01, 0.005, 0.003, 0.004, 0.02, 0.08, 0.22, 0.34, 0.42, 0.55, 0.68,
@@ -87,17 +85,13 @@ _BLOCK = 1 << 20
 
 def count_rows(sensor: Any, bucket: Any, direction: Any, class_: Any, count: Any) -> bytes:
     """Rows of ``count_minute`` in the binary format of COPY."""
-    columns = [(">i4", sensor), (">i8", _moments(bucket)), (">i2", direction), (">i2", class_), (">i4", count)]
+    columns = [(">i4", sensor), (">i4", bucket // MINUTE_S), (">i2", direction), (">i2", class_), (">i4", count)]
     return _rows(columns, len(bucket))
 
 
 def coverage_rows(sensor: Any, bucket: Any, observed_s: Any) -> bytes:
     """Rows of ``coverage_minute`` in the binary format of COPY."""
-    return _rows([(">i4", sensor), (">i8", _moments(bucket)), (">i2", observed_s)], len(bucket))
-
-
-def _moments(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return (seconds - _POSTGRES_EPOCH_S) * 1_000_000
+    return _rows([(">i4", sensor), (">i4", bucket // MINUTE_S), (">i2", observed_s)], len(bucket))
 
 
 def _rows(columns: Sequence[tuple[str, Any]], rows: int) -> bytes:
@@ -197,8 +191,9 @@ def compress(connection: psycopg.Connection[Any], before: int, *tables: str) -> 
         SELECT format('%%I.%%I', chunk_schema, chunk_name)
         FROM timescaledb_information.chunks AS chunk
         JOIN timescaledb_information.hypertables AS whole USING (hypertable_schema, hypertable_name)
-        WHERE hypertable_name = ANY(%s) AND compression_enabled AND NOT is_compressed AND range_end <= to_timestamp(%s)
-        ORDER BY range_start
+        WHERE hypertable_name = ANY(%s) AND compression_enabled AND NOT is_compressed
+            AND coalesce(range_end, minute_start(range_end_integer::integer)) <= to_timestamp(%s)
+        ORDER BY range_start, range_start_integer
         """,
         [list(tables), before],
     ).fetchall()

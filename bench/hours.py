@@ -9,11 +9,11 @@ from footfall_ingest import rollup
 
 _AT_ONCE = """
     INSERT INTO count_hour (sensor, bucket, direction, class, count)
-    SELECT sensor, date_bin('1 hour', bucket, '2000-01-01 00:00Z'), direction, class, sum(count)
-    FROM count_minute WHERE bucket >= %(start)s AND bucket < %(end)s GROUP BY 1, 2, 3, 4;
+    SELECT sensor, minute_start(minute / 60 * 60), direction, class, sum(count)
+    FROM count_minute WHERE minute >= minute_of(%(start)s) AND minute < minute_of(%(end)s) GROUP BY 1, 2, 3, 4;
     INSERT INTO coverage_hour (sensor, bucket, observed_s, reported_s)
-    SELECT sensor, date_bin('1 hour', bucket, '2000-01-01 00:00Z'), sum(observed_s), 60 * count(*)
-    FROM coverage_minute WHERE bucket >= %(start)s AND bucket < %(end)s GROUP BY 1, 2;
+    SELECT sensor, minute_start(minute / 60 * 60), sum(observed_s), 60 * count(*)
+    FROM coverage_minute WHERE minute >= minute_of(%(start)s) AND minute < minute_of(%(end)s) GROUP BY 1, 2;
     DELETE FROM dirty_hour
 """
 

@@ -162,8 +162,7 @@ def _copy_text(connection: Connection, batch: Batch) -> Callable[[], None]:
 
 
 def _text(sensor: Any, minute: Any, *columns: Any) -> bytes:
-    moments = [datetime.fromtimestamp(second, UTC).isoformat() for second in minute.tolist()]
-    rows = zip(sensor.tolist(), moments, *(column.tolist() for column in columns), strict=True)
+    rows = zip(sensor.tolist(), (minute // 60).tolist(), *(column.tolist() for column in columns), strict=True)
     return "".join("\t".join(map(str, row)) + "\n" for row in rows).encode()
 
 
@@ -211,8 +210,6 @@ def _all_stored(stored: int) -> None:
 def _check(connection: Connection, starts: list[int], minutes: int) -> None:
     """Everybody has written the same number of rows of coverage, and one has written them twice."""
     for place, start in enumerate(starts):
-        query = "SELECT count(*), min(observed_s) FROM coverage_minute WHERE bucket >= %s AND bucket < %s"
-        found = connection.execute(
-            query, [datetime.fromtimestamp(second, UTC) for second in (start, start + minutes * 60)]
-        ).fetchone()
+        query = "SELECT count(*), min(observed_s) FROM coverage_minute WHERE minute >= %s AND minute < %s"
+        found = connection.execute(query, [start // 60, start // 60 + minutes]).fetchone()
         assert found == (SENSORS * minutes, 60 if place == 2 else 30), found

@@ -129,7 +129,9 @@ def test_one_passage_from_the_sensor_to_the_answer(  # noqa: PLR0915  # one stor
             now = datetime.fromtimestamp(NOON + 11, UTC)
             outcome = write_batch(connection, [message, message], now=now)
             assert (outcome.stored, outcome.duplicate) == (1, 1)
-            rows = connection.execute("SELECT bucket, direction, class, count FROM count_minute").fetchall()
+            rows = connection.execute(
+                "SELECT minute_start(minute), direction, class, count FROM count_minute"
+            ).fetchall()
             assert rows == [(datetime(2026, 6, 1, 12, tzinfo=UTC), Direction.IN, PassageClass.PEDESTRIAN, 1)]
 
         # Then ingest says to the node what is stored, and the report leaves the outbox's concern.

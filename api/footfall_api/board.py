@@ -265,10 +265,10 @@ def _last_measured_s(tallies: Sequence[LegTally], edges_s: Sequence[int]) -> int
 
 _EVER_MEASURED: Final = """
 SELECT max(greatest(
-    (SELECT extract(epoch FROM c.bucket)::bigint + c.observed_s FROM coverage_minute c
+    (SELECT c.minute * 60::bigint + c.observed_s FROM coverage_minute c
      WHERE c.sensor = believed.sensor AND c.observed_s > 0
-       AND c.bucket >= believed.begins AND c.bucket < believed.ends
-     ORDER BY c.bucket DESC LIMIT 1),
+       AND c.minute >= minute_of(believed.begins) AND c.minute < minute_of(believed.ends)
+     ORDER BY c.minute DESC LIMIT 1),
     -- Where the minutes were removed.
     (SELECT extract(epoch FROM c.bucket)::bigint + 3600 FROM coverage_hour c
      WHERE c.sensor = believed.sensor AND c.observed_s > 0

@@ -19,7 +19,7 @@ import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from math import gcd
 from operator import sub
 from types import MappingProxyType
@@ -142,8 +142,8 @@ class _Question:
         self.steps = {
             "edges": None if len(lengths) == 1 else [(edge - origin_s) // step_s for edge in self.edges_s],
             "origin": _moment(origin_s),
-            "step": timedelta(seconds=step_s),
             "step_s": step_s,
+            "step_minutes": step_s // 60,
         }
 
     @property
@@ -227,7 +227,11 @@ def _moment(instant_s: int) -> datetime:
 
 def _number(moment: str) -> str:
     """SQL for the number of the interval that a moment is in; below 0 or too high for one outside of all."""
-    step = f"floor(date_part('epoch', {moment} - %(origin)s) / %(step_s)s)::bigint"
+    return _numbered(f"floor(date_part('epoch', {moment} - %(origin)s) / %(step_s)s)::bigint")
+
+
+def _numbered(step: str) -> str:
+    """SQL for the number of the interval that a step, counted from the first edge on, is in."""
     return f"CASE WHEN %(edges)s::bigint[] IS NULL THEN {step} ELSE width_bucket({step}, %(edges)s::bigint[]) - 1 END"
 
 
@@ -243,7 +247,7 @@ _COUNTS: Final = _Fact("direction, class, ", "count")
 _COVERAGE: Final = _Fact("", "observed_s, reported_s")
 
 
-def _read(fact: _Fact, table: str, columns: str, *, key: str, number: str = "key", group: str) -> str:
+def _read(fact: _Fact, table: str, columns: str, *, within: str, key: str, number: str = "key", group: str) -> str:
     """SQL for what a table has in the pieces: a row for each leg and cell, with columns of numbers in it.
 
     The first has the numbers of intervals, the others what is to be added up there; an interval may occur several
@@ -257,17 +261,27 @@ def _read(fact: _Fact, table: str, columns: str, *, key: str, number: str = "key
         AS piece (leg, sensor, starts, ends)
     CROSS JOIN LATERAL (
         SELECT {key}, {columns} FROM {table} c
-        WHERE c.sensor = piece.sensor AND c.bucket >= piece.starts AND c.bucket < piece.ends
-          AND c.bucket >= %(first)s AND c.bucket < %(last)s
+        WHERE c.sensor = piece.sensor AND {within}
         {group}
     ) part (key, {fact.cell}{fact.numbers})
     GROUP BY {fact.cell}leg
     """  # noqa: S608  # built from constants of this module
 
 
-_BY_STEP: Final = {"key": "date_bin(%(step)s, c.bucket, %(origin)s)", "number": _number("key")}
-_BY_INTERVAL: Final = {"key": _number("c.bucket")}
-_BY_HOUR: Final = {"key": _number("c.bucket"), "group": "OFFSET 0"}
+_OF_MINUTES: Final = """
+c.minute >= minute_of(piece.starts) AND c.minute < minute_of(piece.ends)
+AND c.minute >= minute_of(%(first)s) AND c.minute < minute_of(%(last)s)
+"""
+_OF_HOURS: Final = """
+c.bucket >= piece.starts AND c.bucket < piece.ends AND c.bucket >= %(first)s AND c.bucket < %(last)s
+"""
+_BY_STEP: Final = {
+    "within": _OF_MINUTES,
+    "key": "(c.minute - minute_of(%(origin)s)) / %(step_minutes)s",
+    "number": _numbered("key::bigint"),
+}
+_BY_INTERVAL: Final = {"within": _OF_HOURS, "key": _number("c.bucket")}
+_BY_HOUR: Final = {"within": _OF_HOURS, "key": _number("c.bucket"), "group": "OFFSET 0"}
 """Not grouped; OFFSET 0 keeps the planner from joining in another way than piece by piece."""
 
 _MINUTE_COUNTS: Final = _read(

@@ -35,7 +35,7 @@ class Account:
 
 _STORED = """
     SELECT id, direction, sum(count)::bigint FROM (
-        SELECT sensor, direction, count FROM count_minute WHERE bucket >= %(since)s
+        SELECT sensor, direction, count FROM count_minute WHERE minute >= minute_of(%(since)s)
         UNION ALL
         SELECT sensor, direction, count FROM count_span WHERE starts >= %(since)s
     ) AS counted JOIN sensor ON key = counted.sensor

@@ -13,19 +13,11 @@ import psycopg
 from psycopg import sql
 
 Column = tuple[str, str, npt.NDArray[Any]]
-"""Name, kind (``>i2``, ``>i4``, ``>i8``: smallint, integer, bigint or timestamptz), and a value for each row."""
-
-_EPOCH_S: Final = 946_684_800
-"""PostgreSQL counts microseconds from 2000-01-01 UTC."""
+"""Name, kind (``>i2``, ``>i4``, ``>i8``: smallint, integer, bigint), and a value for each row."""
 
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
 _BLOCK: Final = 1 << 20
-
-
-def moments(seconds: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """UTC unix seconds as the values of a timestamptz."""
-    return (seconds.astype(np.int64) - _EPOCH_S) * 1_000_000
 
 
 def copy_in(connection: psycopg.Connection[Any], table: str, columns: Sequence[Column]) -> None:

@@ -314,7 +314,7 @@ ORDER BY station, sensor.id, valid_from
 # span is longer than 31 days. One that reaches into the time cannot be split, so it is not to be believed either.
 _PASSAGES = """
 SELECT (SELECT coalesce(sum(count), 0) FROM count_minute
-        WHERE sensor = %(sensor)s AND bucket >= %(since)s AND bucket < %(until)s)
+        WHERE sensor = %(sensor)s AND minute >= minute_of(%(since)s) AND minute < minute_of(%(until)s))
      + (SELECT coalesce(sum(count), 0) FROM count_hour
         WHERE sensor = %(sensor)s AND bucket >= %(since)s AND bucket <= %(until)s - interval '1 hour'
           AND bucket < (SELECT minutes_from FROM store))

@@ -63,22 +63,26 @@ _TAKE = """
 
 # Both read the hours of `run`, each a sensor's consecutive ones: one range of the primary key. The bounds of all runs
 # are said once more as plain values, for without them TimescaleDB would plan for every chunk there is.
-_WITHIN = """
+_MINUTES_WITHIN = """
+    WHERE sensor = run.sensor AND minute >= minute_of(run.low) AND minute < minute_of(run.high)
+      AND minute >= minute_of(%(first)s) AND minute < minute_of(%(end)s)
+"""
+_HOURS_WITHIN = """
     WHERE sensor = run.sensor AND bucket >= run.low AND bucket < run.high
       AND bucket >= %(first)s AND bucket < %(end)s
 """
+_HOUR = "minute_start(minute / 60 * 60) AS bucket"
 _COUNTS = f"""
     WITH run AS MATERIALIZED (
         SELECT * FROM unnest(%(sensor)b, %(low)b, %(high)b) AS run (sensor, low, high)
     ), summed AS MATERIALIZED (
         SELECT run.sensor, minutes.* FROM run, LATERAL (
-            SELECT date_bin('1 hour', bucket, TIMESTAMPTZ '2000-01-01 00:00Z') AS bucket,
-                direction, class, sum(count)::bigint AS count
-            FROM count_minute {_WITHIN} GROUP BY 1, 2, 3
+            SELECT {_HOUR}, direction, class, sum(count)::bigint AS count
+            FROM count_minute {_MINUTES_WITHIN} GROUP BY 1, 2, 3
         ) AS minutes
     ), stood AS MATERIALIZED (
         SELECT run.sensor, hours.* FROM run, LATERAL (
-            SELECT bucket, direction, class, count FROM count_hour {_WITHIN} OFFSET 0
+            SELECT bucket, direction, class, count FROM count_hour {_HOURS_WITHIN} OFFSET 0
         ) AS hours
     )
     SELECT sensor, extract(epoch FROM bucket)::bigint, direction, class,
@@ -90,13 +94,12 @@ _COVERAGE = f"""
         SELECT * FROM unnest(%(sensor)b, %(low)b, %(high)b) AS run (sensor, low, high)
     ), summed AS MATERIALIZED (
         SELECT run.sensor, minutes.* FROM run, LATERAL (
-            SELECT date_bin('1 hour', bucket, TIMESTAMPTZ '2000-01-01 00:00Z') AS bucket,
-                sum(observed_s) AS observed_s, 60 * count(*) AS reported_s
-            FROM coverage_minute {_WITHIN} GROUP BY 1
+            SELECT {_HOUR}, sum(observed_s) AS observed_s, 60 * count(*) AS reported_s
+            FROM coverage_minute {_MINUTES_WITHIN} GROUP BY 1
         ) AS minutes
     ), stood AS MATERIALIZED (
         SELECT run.sensor, hours.* FROM run, LATERAL (
-            SELECT bucket, observed_s, reported_s FROM coverage_hour {_WITHIN} OFFSET 0
+            SELECT bucket, observed_s, reported_s FROM coverage_hour {_HOURS_WITHIN} OFFSET 0
         ) AS hours
     )
     SELECT sensor, extract(epoch FROM bucket)::bigint,
@@ -136,7 +139,7 @@ _DROP_COUNT = """
 """
 _DROP_COVERAGE = "DELETE FROM coverage_hour WHERE sensor = %s AND bucket = %s"
 _DROP_MINUTES = tuple(
-    f"DELETE FROM {table} WHERE sensor = %s AND bucket >= %s AND bucket < %s"  # noqa: S608
+    f"DELETE FROM {table} WHERE sensor = %s AND minute >= minute_of(%s) AND minute < minute_of(%s)"  # noqa: S608
     for table in ("count_minute", "coverage_minute")
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-NEWEST = "0005"
+NEWEST = "0006"
 """The last step in ``migrations/versions``."""
 
 

@@ -93,7 +93,7 @@ class StoreSettings(Section):
         21,
         ge=1,
         le=36_500,
-        description="days after its end until a chunk (7 days of minutes, 364 days of hours) is compressed, where "
+        description="days after its end until a chunk (28 days of minutes, 364 days of hours) is compressed, where "
         "TimescaleDB can; a change takes effect with `footfall-ingest migrate`",
     )
     keep_minutes_days: int = Field(

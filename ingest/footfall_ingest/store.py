@@ -7,7 +7,7 @@ that a sensor's row guards (its streams, minutes, spans, claims) is read and wri
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from footfall_contract.notice import CommitNotice, StreamState
 from footfall_ingest.aggregate import Deltas, MinuteCoverage, MinuteDeltas
 from footfall_ingest.judge import Claim
 from footfall_ingest.pgarray import int2s, int4s, int8s, timestamps, uuids
-from footfall_ingest.pgcopy import copy_in, moments
+from footfall_ingest.pgcopy import copy_in
 from footfall_ingest.streams import Received
 
 Connection = psycopg.Connection[Any]
@@ -35,6 +35,7 @@ SpanRow = tuple[int, int, int, int]
 
 MAX_SPAN = "interval '31 days'"
 
+MINUTE_S = 60
 HOUR_S = 3600
 
 _MANY = 2000
@@ -103,17 +104,17 @@ def measured(connection: Connection, coverage: MinuteCoverage, sensors: Sensors)
     # The bounds are said once more as plain values: without them TimescaleDB would look at all chunks there are.
     query = """
         SELECT wanted.code, observed_s
-        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, bucket, code) JOIN coverage_minute USING (sensor, bucket)
-        WHERE bucket BETWEEN %s AND %s
+        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, minute, code) JOIN coverage_minute USING (sensor, minute)
+        WHERE minute BETWEEN %s AND %s
     """
     seconds = np.zeros(len(coverage.sensor), np.int64)
     if not len(seconds):
         return seconds
     parameters = [
         int4s(sensors.keys[coverage.sensor]),
-        timestamps(coverage.minute),
-        _utc(coverage.minute.min()),
-        _utc(coverage.minute.max()),
+        int4s(coverage.minute // MINUTE_S),
+        int(coverage.minute.min()) // MINUTE_S,
+        int(coverage.minute.max()) // MINUTE_S,
     ]
     rows = connection.execute(query, parameters, binary=True)
     found = np.array(rows.fetchall(), np.int64).reshape(-1, 2)
@@ -121,26 +122,23 @@ def measured(connection: Connection, coverage: MinuteCoverage, sensors: Sensors)
     return seconds
 
 
-def _utc(second: np.int64) -> datetime:
-    return datetime.fromtimestamp(int(second), UTC)
-
-
 def measured_within(
     connection: Connection, windows: Iterable[tuple[int, int, int]], sensors: Sensors
 ) -> list[tuple[int, int, int]]:
     """The stored minutes in `windows` of (sensor's code, start, end): code, minute, measured seconds, none twice."""
     query = """
-        SELECT DISTINCT wanted.code, extract(epoch FROM bucket)::bigint, observed_s
+        SELECT DISTINCT wanted.code, minute * 60::bigint, observed_s
         FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high)
-        JOIN coverage_minute AS minute
-          ON minute.sensor = wanted.sensor AND bucket >= low AND bucket < high AND observed_s > 0
-        WHERE bucket >= %s AND bucket < %s
+        JOIN coverage_minute AS stored
+          ON stored.sensor = wanted.sensor AND minute >= low AND minute < high AND observed_s > 0
+        WHERE minute >= %s AND minute < %s
     """
     code, low, high = np.array(list(windows), np.int64).reshape(-1, 3).T
     if not len(code):
         return []
-    bounds = [_utc(low.min()), _utc(high.max())]
-    parameters = [int4s(code), int4s(sensors.keys[code]), timestamps(low), timestamps(high), *bounds]
+    low, high = -(-low // MINUTE_S), -(-high // MINUTE_S)  # a minute is in a window if it begins there
+    bounds = [int(low.min()), int(high.max())]
+    parameters = [int4s(code), int4s(sensors.keys[code]), int4s(low), int4s(high), *bounds]
     return connection.execute(query, parameters).fetchall()
 
 
@@ -168,14 +166,14 @@ def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
     if len(minutes.sensor):
         connection.execute(
             """
-            INSERT INTO count_minute (sensor, bucket, direction, class, count)
+            INSERT INTO count_minute (sensor, minute, direction, class, count)
             SELECT * FROM unnest(%b, %b, %b, %b, %b)
-            ON CONFLICT (sensor, bucket, direction, class)
+            ON CONFLICT (sensor, minute, direction, class)
             DO UPDATE SET count = count_minute.count + excluded.count
             """,
             [
                 int4s(sensors.keys[minutes.sensor]),
-                timestamps(minutes.minute),
+                int4s(minutes.minute // MINUTE_S),
                 int2s(minutes.direction),
                 int2s(minutes.class_),
                 int4s(minutes.count),
@@ -184,12 +182,12 @@ def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
     if len(coverage.sensor):
         connection.execute(
             """
-            INSERT INTO coverage_minute (sensor, bucket, observed_s)
+            INSERT INTO coverage_minute (sensor, minute, observed_s)
             SELECT * FROM unnest(%b, %b, %b)
-            ON CONFLICT (sensor, bucket)
+            ON CONFLICT (sensor, minute)
             DO UPDATE SET observed_s = coverage_minute.observed_s + excluded.observed_s
             """,
-            [int4s(sensors.keys[coverage.sensor]), timestamps(coverage.minute), int2s(coverage.observed_s)],
+            [int4s(sensors.keys[coverage.sensor]), int4s(coverage.minute // MINUTE_S), int2s(coverage.observed_s)],
         )
     if len(spans.sensor):
         connection.execute(
@@ -246,7 +244,7 @@ def _bring_new(
                 "count_minute",
                 [
                     ("sensor", ">i4", sensors.keys[minutes.sensor[new_counts]]),
-                    ("bucket", ">i8", moments(minutes.minute[new_counts])),
+                    ("minute", ">i4", minutes.minute[new_counts] // MINUTE_S),
                     ("direction", ">i2", minutes.direction[new_counts]),
                     ("class", ">i2", minutes.class_[new_counts]),
                     ("count", ">i4", minutes.count[new_counts]),
@@ -257,7 +255,7 @@ def _bring_new(
                 "coverage_minute",
                 [
                     ("sensor", ">i4", sensors.keys[coverage.sensor[new]]),
-                    ("bucket", ">i8", moments(coverage.minute[new])),
+                    ("minute", ">i4", coverage.minute[new] // MINUTE_S),
                     ("observed_s", ">i2", coverage.observed_s[new]),
                 ],
             )
@@ -279,14 +277,14 @@ def _covered(connection: Connection, coverage: MinuteCoverage, sensors: Sensors)
     """Whether there is a row for each sensor and minute of `coverage`, which has some."""
     query = """
         SELECT wanted.code
-        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, bucket, code) JOIN coverage_minute USING (sensor, bucket)
-        WHERE bucket BETWEEN %s AND %s
+        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, minute, code) JOIN coverage_minute USING (sensor, minute)
+        WHERE minute BETWEEN %s AND %s
     """
     parameters = [
         int4s(sensors.keys[coverage.sensor]),
-        timestamps(coverage.minute),
-        _utc(coverage.minute.min()),
-        _utc(coverage.minute.max()),
+        int4s(coverage.minute // MINUTE_S),
+        int(coverage.minute.min()) // MINUTE_S,
+        int(coverage.minute.max()) // MINUTE_S,
     ]
     found = np.zeros(len(coverage.sensor), np.bool_)
     rows = connection.execute(query, parameters, binary=True).fetchall()

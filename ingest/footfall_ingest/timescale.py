@@ -27,16 +27,30 @@ _OLDEST: Final = (2, 20)
 @dataclass(frozen=True, slots=True)
 class _Table:
     name: str
-    days: int
-    """Length of a chunk."""
+    column: str
+    """What says the time: `minute`, a number, or `bucket`, a moment."""
+    chunk_days: int
     segment_by: str
 
+    def length(self, days: int) -> sql.Composable:
+        """So many days in the unit of the column."""
+        if self.column == "minute":
+            return sql.Literal(days * DAY_MINUTES)
+        return sql.SQL("make_interval(days => {})").format(sql.Literal(days))
+
+    @property
+    def unit(self) -> sql.SQL:
+        """The type of a length."""
+        return sql.SQL("bigint" if self.column == "minute" else "interval")
+
+
+DAY_MINUTES: Final = 1440
 
 _TABLES: Final = (
-    _Table("count_minute", 7, "sensor, direction, class"),
-    _Table("coverage_minute", 7, "sensor"),
-    _Table("count_hour", 364, "sensor, direction, class"),
-    _Table("coverage_hour", 364, "sensor"),
+    _Table("count_minute", "minute", 28, "sensor, direction, class"),
+    _Table("coverage_minute", "minute", 28, "sensor"),
+    _Table("count_hour", "bucket", 364, "sensor, direction, class"),
+    _Table("coverage_hour", "bucket", 364, "sensor"),
 )
 
 _UNLIMITED: Final = "timescaledb.max_tuples_decompressed_per_dml_transaction"
@@ -106,11 +120,13 @@ def _make_hypertable(connection: psycopg.Connection[Any], table: _Table) -> bool
     """
     if connection.execute(query, [table.name]).fetchone():
         return False
-    connection.execute(
-        "SELECT create_hypertable(%s::regclass, by_range('bucket', make_interval(days => %s)), "
-        "create_default_indexes => false, migrate_data => true)",
-        [table.name, table.days],
-    )
+    statement = """
+        SELECT create_hypertable({}::regclass, by_range({}, {}), create_default_indexes => false, migrate_data => true)
+    """
+    parts = sql.Literal(table.name), sql.Literal(table.column), table.length(table.chunk_days)
+    connection.execute(sql.SQL(statement).format(*parts))
+    if table.column == "minute":
+        connection.execute("SELECT set_integer_now_func(%s::regclass, 'minute_now')", [table.name])
     return True
 
 
@@ -118,29 +134,30 @@ def _compress(connection: psycopg.Connection[Any], table: _Table, after_days: in
     """Whether anything had to be changed."""
     query = """
         SELECT compression_enabled,
-            (SELECT (config->>'compress_after')::interval = make_interval(days => %s) FROM timescaledb_information.jobs
+            (SELECT (config->>'compress_after')::{unit} = {after} FROM timescaledb_information.jobs
              WHERE proc_name = 'policy_compression' AND (jobs.hypertable_schema, jobs.hypertable_name)
                 = (hypertables.hypertable_schema, hypertables.hypertable_name))
         FROM timescaledb_information.hypertables
-        WHERE format('%%I.%%I', hypertable_schema, hypertable_name)::regclass = %s::regclass
+        WHERE format('%I.%I', hypertable_schema, hypertable_name)::regclass = {table}::regclass
     """
-    ((enabled, as_wanted),) = connection.execute(query, [after_days, table.name]).fetchall()
-    name = sql.Identifier(table.name)
+    after, name = table.length(after_days), sql.Identifier(table.name)
+    question = sql.SQL(query).format(unit=table.unit, after=after, table=sql.Literal(table.name))
+    ((enabled, as_wanted),) = connection.execute(question).fetchall()
     if not enabled:
         statement = (
             "ALTER TABLE {} SET (timescaledb.enable_columnstore, timescaledb.segmentby = {}, timescaledb.orderby = {})"
         )
-        connection.execute(sql.SQL(statement).format(name, sql.Literal(table.segment_by), sql.Literal("bucket")))
+        columns = sql.Literal(table.segment_by), sql.Literal(table.column)
+        connection.execute(sql.SQL(statement).format(name, *columns))
     if not as_wanted:
         if as_wanted is not None:
             connection.execute("CALL remove_columnstore_policy(%s::regclass)", [table.name])
         # At night, and not while whoever has just migrated is starting everything again.
-        connection.execute(
-            "CALL add_columnstore_policy(%s::regclass, after => make_interval(days => %s), "
-            "schedule_interval => INTERVAL '1 day', "
-            "initial_start => date_trunc('day', now(), 'UTC') + INTERVAL '25 hours')",
-            [table.name, after_days],
-        )
+        policy = """
+            CALL add_columnstore_policy({}::regclass, after => {}, schedule_interval => INTERVAL '1 day',
+                initial_start => date_trunc('day', now(), 'UTC') + INTERVAL '25 hours')
+        """
+        connection.execute(sql.SQL(policy).format(sql.Literal(table.name), after))
     return not (enabled and as_wanted)
 
 

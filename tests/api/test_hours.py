@@ -250,7 +250,7 @@ def test_sums_by_the_hour_say_what_their_minutes_say(
     for table in ("count_hour", "coverage_hour"):
         store.city.connection.execute(f"DELETE FROM {table} WHERE sensor = ANY(%s)", [keys])
     store.city.connection.execute(
-        "INSERT INTO dirty_hour SELECT DISTINCT sensor, date_trunc('hour', bucket, 'UTC') FROM coverage_minute "
+        "INSERT INTO dirty_hour SELECT DISTINCT sensor, minute_start(minute / 60 * 60) FROM coverage_minute "
         "WHERE sensor = ANY(%s) ON CONFLICT DO NOTHING",
         [keys],
     )

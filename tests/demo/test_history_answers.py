@@ -193,10 +193,12 @@ def test_the_api_s_own_answer_is_taken(database: str, blank_database: str, tmp_p
         people = {counter.sensor: counter.people(1) for counter in COUNTERS if counter.sensor == "markt-1"}
         simulate_history(connection, people, seed=1, live_since=int(live_since.timestamp()), days=2)
         connection.execute(
-            "DELETE FROM coverage_minute WHERE bucket >= '2026-03-30 08:30Z' AND bucket < '2026-03-30 10:10Z'"
+            "DELETE FROM coverage_minute "
+            "WHERE minute >= minute_of('2026-03-30 08:30Z') AND minute < minute_of('2026-03-30 10:10Z')"
         )
         connection.execute(
-            "DELETE FROM count_minute WHERE bucket >= '2026-03-30 08:30Z' AND bucket < '2026-03-30 10:10Z'"
+            "DELETE FROM count_minute "
+            "WHERE minute >= minute_of('2026-03-30 08:30Z') AND minute < minute_of('2026-03-30 10:10Z')"
         )
     with api(database, now) as client:
         answer = client.get(

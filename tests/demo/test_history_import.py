@@ -49,8 +49,8 @@ def content(connection: psycopg.Connection) -> dict[str, list[tuple[object, ...]
     queries = {
         "count_span": "SELECT id, starts, ends, direction, class, count FROM count_span",
         "coverage_span": "SELECT id, starts, ends, observed_s FROM coverage_span",
-        "count_minute": "SELECT id, bucket, direction, class, count FROM count_minute",
-        "coverage_minute": "SELECT id, bucket, observed_s FROM coverage_minute",
+        "count_minute": "SELECT id, minute_start(minute), direction, class, count FROM count_minute",
+        "coverage_minute": "SELECT id, minute_start(minute), observed_s FROM coverage_minute",
     }
     found = {
         name: connection.execute(f"{query} JOIN sensor ON key = {name}.sensor ORDER BY 1, 2, 3").fetchall()

@@ -38,7 +38,8 @@ def simulate(connection: psycopg.Connection, people: dict[str, Pedestrians], day
 def minutes(connection: psycopg.Connection, sensor: str) -> tuple[int, datetime, datetime]:
     """How many minutes of `sensor` are covered, the first and the last of them."""
     [found] = connection.execute(
-        "SELECT count(*), min(bucket), max(bucket) FROM coverage_minute JOIN sensor ON key = sensor WHERE id = %s",
+        "SELECT count(*), min(minute_start(minute)), max(minute_start(minute)) "
+        "FROM coverage_minute JOIN sensor ON key = sensor WHERE id = %s",
         [sensor],
     ).fetchall()
     return found
@@ -73,7 +74,7 @@ def test_a_second_time_nothing_is_written(connection: psycopg.Connection, people
     assert simulate(connection, people, 3) == 2
     day_before = LIVE_SINCE - timedelta(days=2)
     after = connection.execute(
-        "SELECT * FROM count_minute WHERE bucket >= %s ORDER BY 1, 2, 3, 4", [day_before]
+        "SELECT * FROM count_minute WHERE minute >= minute_of(%s) ORDER BY 1, 2, 3, 4", [day_before]
     ).fetchall()
     assert after == before
     assert minutes(connection, next(iter(people)))[:2] == (4320, LIVE_SINCE - timedelta(days=3))

@@ -135,7 +135,7 @@ class Truths:
 _STORED = """
     SELECT sensor.id, direction, class, sum(count)::bigint
     FROM (
-        SELECT sensor, direction, class, count FROM count_minute WHERE bucket <= %(until)s
+        SELECT sensor, direction, class, count FROM count_minute WHERE minute <= minute_of(%(until)s)
         UNION ALL
         SELECT sensor, direction, class, count FROM count_span WHERE starts <= %(until)s
     ) AS counts JOIN sensor ON sensor.key = counts.sensor
@@ -152,9 +152,10 @@ def stored(connection: psycopg.Connection[Any], until: datetime | None = None) -
 def overfull(connection: psycopg.Connection[Any]) -> list[str]:
     """Minutes of which more than 60 seconds are said to be measured."""
     rows = connection.execute(
-        "SELECT id, bucket, observed_s FROM coverage_minute JOIN sensor ON key = sensor WHERE observed_s > 60"
+        "SELECT id, minute_start(minute), observed_s "
+        "FROM coverage_minute JOIN sensor ON key = sensor WHERE observed_s > 60"
     )
-    return [f"{sensor} {bucket:%H:%M}: {seconds} s" for sensor, bucket, seconds in rows.fetchall()]
+    return [f"{sensor} {minute:%H:%M}: {seconds} s" for sensor, minute, seconds in rows.fetchall()]
 
 
 def quarantined(connection: psycopg.Connection[Any]) -> list[str]:

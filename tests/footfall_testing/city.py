@@ -83,7 +83,7 @@ class City:
         """`minutes` consecutive minutes, each with `counts` by direction."""
         start = start.astimezone(UTC)  # adding to a local time would follow the clock over its changes
         end = start + timedelta(minutes=minutes - 1)
-        every = "generate_series(%s::timestamptz, %s::timestamptz, interval '1 minute') AS minute"
+        every = "generate_series(minute_of(%s), minute_of(%s)) AS minute"
         self.connection.execute(
             f"INSERT INTO coverage_minute SELECT %s, minute, %s FROM {every} ON CONFLICT DO NOTHING",
             [sensor, observed_s, start, end],
@@ -94,7 +94,7 @@ class City:
                 [sensor, direction, class_, count, start, end],
             )
         self.connection.execute(
-            f"INSERT INTO dirty_hour SELECT DISTINCT %s::int, date_trunc('hour', minute, 'UTC') FROM {every} "
+            f"INSERT INTO dirty_hour SELECT DISTINCT %s::int, minute_start(minute / 60 * 60) FROM {every} "
             "ON CONFLICT DO NOTHING",
             [sensor, start, end],
         )
@@ -108,7 +108,7 @@ class City:
         self.sum_up()
         with self.connection.transaction():
             for table in ("count_minute", "coverage_minute"):
-                self.connection.execute(f"DELETE FROM {table} WHERE bucket < %s", [before])
+                self.connection.execute(f"DELETE FROM {table} WHERE minute < minute_of(%s)", [before])
             self.connection.execute("UPDATE store SET minutes_from = %s", [before])
 
     def span(

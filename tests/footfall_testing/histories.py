@@ -309,7 +309,7 @@ def _remove(connection: psycopg.Connection[Any], history: History, name: str) ->
     _sum_up(connection, max(before + timedelta(hours=1), datetime.fromtimestamp(history.now, UTC)))
     for table in ("count_minute", "coverage_minute"):
         connection.execute(
-            f"DELETE FROM {table} USING sensor WHERE key = sensor AND starts_with(id, %s) AND bucket < %s",
+            f"DELETE FROM {table} USING sensor WHERE key = sensor AND starts_with(id, %s) AND minute < minute_of(%s)",
             [f"{name}-", before],
         )
     connection.execute("UPDATE store SET minutes_from = %s", [before])

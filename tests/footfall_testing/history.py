@@ -24,9 +24,9 @@ _STORED = """
             WHERE (c.sensor, c.starts, c.ends) = (s.sensor, s.starts, s.ends) ORDER BY 1
         ) FROM coverage_span AS s
         UNION ALL
-        SELECT sensor, bucket, bucket + interval '1 min', observed_s, array(
+        SELECT sensor, minute_start(minute), minute_start(minute + 1), observed_s, array(
             SELECT format('%s/%s=%s', direction, class, count) FROM count_minute AS c
-            WHERE (c.sensor, c.bucket) = (m.sensor, m.bucket) ORDER BY 1
+            WHERE (c.sensor, c.minute) = (m.sensor, m.minute) ORDER BY 1
         ) FROM coverage_minute AS m
     ) AS stored (sensor, starts, ends, observed_s, counts) JOIN sensor ON key = sensor ORDER BY 1, 2
 """

@@ -77,8 +77,8 @@ class Store:
 
 
 _TABLES = {
-    "counts": ("count_minute", "sensor.id, extract(epoch FROM bucket)::bigint, direction, class", "count"),
-    "coverage": ("coverage_minute", "sensor.id, extract(epoch FROM bucket)::bigint", "observed_s"),
+    "counts": ("count_minute", "sensor.id, minute * 60::bigint, direction, class", "count"),
+    "coverage": ("coverage_minute", "sensor.id, minute * 60::bigint", "observed_s"),
     "spans": (
         "count_span",
         "sensor.id, extract(epoch FROM starts)::bigint, extract(epoch FROM ends)::bigint, direction, class",
@@ -113,10 +113,10 @@ def stored(connection: psycopg.Connection[Any]) -> Store:
 
 _WRONG = """
     WITH minute AS (
-        SELECT sensor, date_trunc('hour', bucket, 'UTC') AS hour, direction::int, class::int, sum(count) AS a, 0 AS b
+        SELECT sensor, minute_start(minute / 60 * 60) AS hour, direction::int, class::int, sum(count) AS a, 0 AS b
         FROM count_minute GROUP BY 1, 2, 3, 4
         UNION ALL
-        SELECT sensor, date_trunc('hour', bucket, 'UTC'), -1, -1, sum(observed_s), 60 * count(*)
+        SELECT sensor, minute_start(minute / 60 * 60), -1, -1, sum(observed_s), 60 * count(*)
         FROM coverage_minute GROUP BY 1, 2
     ), hour AS (
         SELECT sensor, bucket AS hour, direction::int, class::int, count AS a, 0 AS b FROM count_hour

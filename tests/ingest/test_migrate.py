@@ -189,20 +189,21 @@ def test_the_check_names_both_versions(database: str, version: str) -> None:
 
 
 def test_minutes_and_hours_are_hypertables_on_timescaledb(blank_timescale_database: str) -> None:
-    """Chunks of 7 days and of 364, of these four tables and no other; migrating again keeps them."""
+    """Chunks of 28 days and of 364, of these four tables and no other; migrating again keeps them."""
     migrate(blank_timescale_database)
     migrate(blank_timescale_database)
 
     found = ask(
         blank_timescale_database,
-        "SELECT hypertable_name, column_name, extract(day FROM time_interval)::int "
+        "SELECT hypertable_name, column_name, "
+        "coalesce(extract(day FROM time_interval), integer_interval / 1440)::int "
         "FROM timescaledb_information.dimensions WHERE hypertable_schema = 'public' ORDER BY 1",
     )
     assert found == [
         ("count_hour", "bucket", 364),
-        ("count_minute", "bucket", 7),
+        ("count_minute", "minute", 28),
         ("coverage_hour", "bucket", 364),
-        ("coverage_minute", "bucket", 7),
+        ("coverage_minute", "minute", 28),
     ]
     the_check(blank_timescale_database)
 
@@ -238,9 +239,9 @@ def test_the_extension_in_the_database_decides(timescale_server: Any, unique: st
     [
         ("INSERT INTO store (id) VALUES (true)", psycopg.errors.UniqueViolation),
         ("INSERT INTO store (id) VALUES (false)", psycopg.errors.CheckViolation),
-        ("INSERT INTO coverage_minute VALUES (1, now(), 61)", psycopg.errors.CheckViolation),
-        ("INSERT INTO coverage_minute VALUES (1, now(), -1)", psycopg.errors.CheckViolation),
-        ("INSERT INTO count_minute VALUES (1, now(), 0, 0, 0)", psycopg.errors.CheckViolation),
+        ("INSERT INTO coverage_minute VALUES (1, minute_now(), 61)", psycopg.errors.CheckViolation),
+        ("INSERT INTO coverage_minute VALUES (1, minute_now(), -1)", psycopg.errors.CheckViolation),
+        ("INSERT INTO count_minute VALUES (1, minute_now(), 0, 0, 0)", psycopg.errors.CheckViolation),
         ("INSERT INTO count_span VALUES (1, now(), now(), 0, 0, 1)", psycopg.errors.CheckViolation),
     ],
 )

@@ -110,6 +110,13 @@ COLUMNS = {
 }
 
 
+BY_NUMBER = {
+    "count_minute": "sensor, minute_start(minute), direction, class, count",
+    "coverage_minute": "sensor, minute_start(minute), observed_s",
+}
+"""The same of tables that have the number of the minute where the first schema had its moment."""
+
+
 LATER = {"epoch", "count_hour", "coverage_hour", "dirty_hour", "area", "station_area", "remark"}
 """Tables that later versions brought."""
 
@@ -119,9 +126,11 @@ def everything(dsn: str) -> dict[str, list[Any]]:
     with psycopg.connect(dsn) as connection:
         tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         names = {table for (table,) in tables} - {"alembic_version", *LATER}
+        numbered = connection.execute("SELECT table_name FROM information_schema.columns WHERE column_name = 'minute'")
+        columns = COLUMNS | {table: BY_NUMBER[table] for (table,) in numbered if table in BY_NUMBER}
         return {
             table: connection.execute(
-                f"SELECT wanted::text FROM (SELECT {COLUMNS.get(table, '*')} FROM {table}) AS wanted ORDER BY 1"  # type: ignore[arg-type]
+                f"SELECT wanted::text FROM (SELECT {columns.get(table, '*')} FROM {table}) AS wanted ORDER BY 1"  # type: ignore[arg-type]
             ).fetchall()
             for table in names
         }
@@ -142,6 +151,27 @@ def test_a_used_database_keeps_everything(first: str) -> None:
         check(connection)
         outcome = write_batch(connection, [message(report(seq=0)), message(report(seq=2), "b")], now=migration_time())
         assert (outcome.duplicate, outcome.quarantined) == (1, {"wrong-node": 1})
+
+
+def test_who_could_read_the_minutes_still_can(first: str) -> None:
+    """Tables that are written anew keep what was granted by hand, to a role and to everybody."""
+    with psycopg.connect(first, autocommit=True) as connection:
+        connection.execute(
+            "GRANT SELECT, DELETE ON count_minute TO pg_monitor; GRANT SELECT ON coverage_minute TO PUBLIC"
+        )
+    migrate(first)
+
+    query = """
+        SELECT relname, grantee::regrole::text, privilege_type FROM pg_class, aclexplode(relacl)
+        WHERE relname IN ('count_minute', 'coverage_minute') AND (grantee = 0 OR grantee::regrole::text = 'pg_monitor')
+        ORDER BY 1, 2, 3
+    """
+    with psycopg.connect(first) as connection:
+        assert connection.execute(query).fetchall() == [
+            ("count_minute", "pg_monitor", "DELETE"),
+            ("count_minute", "pg_monitor", "SELECT"),
+            ("coverage_minute", "-", "SELECT"),
+        ]
 
 
 def test_what_earlier_rows_do_not_say_is_filled_in(first: str) -> None:
@@ -236,7 +266,7 @@ def hours_of(connection: psycopg.Connection[Any], query: str) -> list[tuple[Any,
     ).fetchall()
 
 
-@pytest.mark.parametrize("steps", [("0003", "0004", "0005"), ("head",)])
+@pytest.mark.parametrize("steps", [("0003", "0004", "0005", "0006"), ("head",)])
 def test_every_hour_with_minutes_is_to_be_summed_up(second: str, steps: tuple[str, ...]) -> None:
     """Step by step or all at once: what was stored is kept, its hours are dirty, and the sums are those of the minutes.
 

@@ -59,12 +59,11 @@ def add(connection: psycopg.Connection[Any], counts: Counts, seconds: Seconds) -
 def stored(connection: psycopg.Connection[Any]) -> tuple[Counts, Seconds]:
     """What is stored."""
     code = {name: place for place, name in enumerate(SENSORS)}
-    epoch = "extract(epoch FROM bucket)::bigint"
     counts = connection.execute(
-        f"SELECT id, {epoch}, direction, class, count FROM count_minute JOIN sensor ON key = sensor"
+        "SELECT id, minute * 60::bigint, direction, class, count FROM count_minute JOIN sensor ON key = sensor"
     ).fetchall()
     seconds = connection.execute(
-        f"SELECT id, {epoch}, observed_s FROM coverage_minute JOIN sensor ON key = sensor"
+        "SELECT id, minute * 60::bigint, observed_s FROM coverage_minute JOIN sensor ON key = sensor"
     ).fetchall()
     return (
         {(code[name], minute, direction, class_): count for name, minute, direction, class_, count in counts},
@@ -120,7 +119,7 @@ def test_counts_without_coverage_do_not_stop_it(
 ) -> None:
     """Counts that a person put there without coverage are added to; the batch is neither refused nor stored twice."""
     key = int(store.lock_sensors(connection, SENSORS).keys[0])
-    connection.execute("INSERT INTO count_minute VALUES (%s, to_timestamp(%s), 0, 0, 7)", [key, NOON + 60])
+    connection.execute("INSERT INTO count_minute VALUES (%s, %s, 0, 0, 7)", [key, NOON // 60 + 1])
     places = [(0, NOON), (0, NOON + 60), (1, NOON)]
     with copies(monkeypatch, []):
         add(connection, {(*place, 0, 0): 1 for place in places}, dict.fromkeys(places, 60))

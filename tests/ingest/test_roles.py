@@ -118,7 +118,7 @@ def test_a_member_of_ingest_does_all_that_ingest_does(any_database: str, ingest:
         "TRUNCATE count_minute",
         "UPDATE alembic_version SET version_num = '0001'",
         "DROP FUNCTION remove_minutes",
-        "SELECT drop_chunks('count_minute', older_than => now())",
+        "SELECT drop_chunks('count_minute', older_than => minute_now())",
     ],
 )
 def test_a_member_of_ingest_does_not_change_the_schema(ingest: Connection, statement: str) -> None:

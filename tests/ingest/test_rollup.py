@@ -137,7 +137,7 @@ def test_an_hour_changes_only_if_a_sum_does(plain: Connection) -> None:
     assert changed(plain) == before
 
     plain.execute("INSERT INTO dirty_hour SELECT sensor, bucket FROM coverage_hour")
-    plain.execute("UPDATE count_minute SET count = 9 WHERE bucket < to_timestamp(%s)", [NOON + HOUR])
+    plain.execute("UPDATE count_minute SET count = 9 WHERE minute < minute_of(to_timestamp(%s))", [NOON + HOUR])
     assert roll_up(plain, NOW) == Progress(rolled=2, changed=1)
     assert changed(plain)[0] > before[0]
     assert changed(plain)[1:] == before[1:]
@@ -150,7 +150,7 @@ def test_what_is_no_longer_there_goes(connection: Connection) -> None:
     connection.execute("INSERT INTO dirty_hour SELECT sensor, bucket FROM coverage_hour")
     connection.execute("DELETE FROM count_minute WHERE direction = 1")
     for table in ("count_minute", "coverage_minute"):
-        connection.execute(f"DELETE FROM {table} WHERE bucket >= to_timestamp(%s)", [NOON + HOUR])
+        connection.execute(f"DELETE FROM {table} WHERE minute >= minute_of(to_timestamp(%s))", [NOON + HOUR])
 
     assert roll_up(connection, NOW) == Progress(rolled=2, changed=2)
     assert hours(connection) == [("markt-1", 0, None, 60, 10), ("markt-1", 0, 0, 0, 1)]

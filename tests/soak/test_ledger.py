@@ -61,7 +61,9 @@ def test_the_store_is_read_with_minutes_and_spans(database: str) -> None:
         assert compare(true, stored(city.connection), {}).differences == []
 
         city.connection.execute("UPDATE count_span SET count = 3")
-        city.connection.execute("UPDATE count_minute SET count = 3 WHERE direction = 1 AND bucket = %s", [AT_NOON])
+        city.connection.execute(
+            "UPDATE count_minute SET count = 3 WHERE direction = 1 AND minute = minute_of(%s)", [AT_NOON]
+        )
         balance = compare(true, stored(city.connection), {})
         assert (balance.lost, balance.double) == (1, 2)
         assert stored(city.connection, datetime.fromtimestamp(NOON - 1, UTC)) == {}

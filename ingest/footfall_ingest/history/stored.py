@@ -74,16 +74,16 @@ _COVERAGE = """
     FROM coverage_span
     WHERE sensor = %(sensor)s AND starts < %(end)s AND ends > %(start)s AND starts > %(start)s - interval '31 days'
     UNION ALL
-    SELECT extract(epoch FROM bucket)::bigint, extract(epoch FROM bucket)::bigint + 60, observed_s
-    FROM coverage_minute WHERE sensor = %(sensor)s AND bucket < %(end)s AND bucket > %(start)s - interval '1 minute'
+    SELECT minute * 60::bigint, minute * 60::bigint + 60, observed_s
+    FROM coverage_minute WHERE sensor = %(sensor)s AND minute < %(beyond)s AND minute >= minute_of(%(start)s)
 """
 _COUNTS = """
     SELECT extract(epoch FROM starts)::bigint, extract(epoch FROM ends)::bigint, direction, class, count
     FROM count_span
     WHERE sensor = %(sensor)s AND starts < %(end)s AND ends > %(start)s AND starts > %(start)s - interval '31 days'
     UNION ALL
-    SELECT extract(epoch FROM bucket)::bigint, extract(epoch FROM bucket)::bigint + 60, direction, class, count
-    FROM count_minute WHERE sensor = %(sensor)s AND bucket < %(end)s AND bucket > %(start)s - interval '1 minute'
+    SELECT minute * 60::bigint, minute * 60::bigint + 60, direction, class, count
+    FROM count_minute WHERE sensor = %(sensor)s AND minute < %(beyond)s AND minute >= minute_of(%(start)s)
 """
 _REMOVED = """
     SELECT extract(epoch FROM bucket)::bigint FROM coverage_hour, store
@@ -116,7 +116,8 @@ def _parameters(connection: Connection, sensor: str, start: int, end: int) -> di
     key = connection.execute("SELECT key FROM sensor WHERE id = %s", [sensor]).fetchone()
     if key is None:
         return None
-    return {"sensor": key[0], "start": datetime.fromtimestamp(start, UTC), "end": datetime.fromtimestamp(end, UTC)}
+    moments = {"start": datetime.fromtimestamp(start, UTC), "end": datetime.fromtimestamp(end, UTC)}
+    return {"sensor": key[0], **moments, "beyond": -(-end // 60)}
 
 
 def conflicts(

@@ -2,15 +2,17 @@
 
 The tag of an answer and its date change only when something in the time asked about does. Facts are only ever added, so
 the sums over all of that time tell exactly whether any was: passages, measured seconds and reported seconds, sensor by
-sensor. They are read as one long interval, from the same tables as the answer, and so a sum by the hour that takes the
-place of its minutes changes nothing. To them come the stations, areas and remarks of that time, and what of the present
-has a bearing on the answer.
+sensor. A short answer's are those it is made from, interval by interval; for a long one they are read as one interval,
+from the same tables as the answer, and so a sum by the hour that takes the place of its minutes changes nothing. To
+them come the stations, areas and remarks of that time, and what of the present has a bearing on the answer.
 
 Tags are weak, because an answer is the same whether it was compressed or not.
 """
 
 import hashlib
 import json
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -22,7 +24,7 @@ from starlette.responses import Response
 
 from footfall_api.answers import SETTLED_AFTER_S
 from footfall_api.asked import Plan
-from footfall_api.counts import tally_groups
+from footfall_api.counts import Tallied, tally_groups
 from footfall_api.database import Connection
 from footfall_api.intervals import Resolution, interval_of
 from footfall_api.question import Dimension, Question
@@ -97,14 +99,18 @@ has seen all that it stands for.
 """
 
 
-async def version_of(connection: Connection, plan: Plan, terms: object, now_s: int) -> Version:
+async def version_of(connection: Connection, plan: Plan, tallied: Tallied | None, terms: object, now_s: int) -> Version:
     """The version of the answer to a question asked at `now_s` (UTC unix seconds), in the connection's snapshot.
 
-    `terms` is what else stands in the answer.
+    `tallied` is what the answer is made from if that was read already, `terms` is what else stands in it.
     """
     question, places = plan.question, plan.places
-    edges_s = [question.from_s, question.to_s]
-    legs = [leg for group in await tally_groups(connection, plan.groups, edges_s, plan.exclusions) for leg in group]
+    if tallied is None:
+        edges_s = [question.from_s, question.to_s]
+        tallies: Sequence[Sequence[LegTally]] = await tally_groups(connection, plan.groups, edges_s, plan.exclusions)
+    else:
+        tallies = tallied.tallies
+    legs = [leg for group in tallies for leg in group]
     dates = await _dates(connection, plan)
     # What was removed can only be missed by those who ask finer than the hours that were kept.
     removed_s = min(dates.minutes_from_s, question.to_s) if _is_fine(question) else 0
@@ -163,11 +169,16 @@ def _is_whole(leg: LegTally) -> bool:
 def _sums(leg: LegTally) -> object:
     """All that is known of one sensor in one stretch of installation."""
     return (
-        leg.leg.station, leg.leg.sensor_key, list(leg.observed_s), list(leg.reported_s), list(leg.recovered_s),
-        sorted((cell, list(counts)) for cell, counts in leg.counts.items()),
+        leg.leg.station, leg.leg.sensor_key, *map(_packed, (leg.observed_s, leg.reported_s, leg.recovered_s)),
+        sorted((cell, _packed(counts)) for cell, counts in leg.counts.items()),
         [sorted(spans) for spans in leg.cuts.values()],
         sorted(leg.undivided),
     )  # fmt: skip
+
+
+def _packed(numbers: Sequence[int]) -> str:
+    """A short text that stands for a list of numbers: a year has thousands."""
+    return hashlib.sha256(array("q", numbers)).hexdigest()
 
 
 def _of_that_time(station: Station, question: Question) -> object:

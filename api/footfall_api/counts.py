@@ -29,6 +29,9 @@ ALL: Final = "all"
 PIECE_INTERVALS: Final = 10_000
 """Intervals worked out at a time: a year of hours. The statements for them end well before their timeout."""
 
+FIRST_INTERVALS: Final = 1000
+"""Intervals of the first piece of several, so that who asks for years does not wait for the first of them."""
+
 PIECE_CELLS: Final = 100_000
 """Intervals times groups worked out at a time: what an answer takes in memory does not grow with the city."""
 
@@ -120,6 +123,43 @@ def _groups_of_sum(name: str, stations: Sequence[Station], split: frozenset[Dime
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """All that is counted for an answer of one piece."""
+
+    edges_s: Sequence[int]
+    tallies: Sequence[Sequence[LegTally]]
+    """By group."""
+    classes: Sequence[int]
+    """Those that are told apart."""
+
+
+async def tally_whole(
+    connection: Connection,
+    groups: Sequence[Group],
+    question: Question,
+    limit: int,
+    exclusions: Exclusions = NOTHING_EXCLUDED,
+) -> Tallied | None:
+    """What a whole answer is made from if that is one piece, at most `limit` intervals, in the connection's snapshot.
+
+    None for one of several pieces, and for the later pages of one.
+    """
+    if question.after_s is not None:
+        return None
+    edges_s = next(question.pieces(min(_piece_size(groups, question), limit)))
+    if edges_s[-1] < question.to_s:
+        return None
+    classes = await _classes(connection, groups, question, exclusions)
+    return Tallied(edges_s, await tally_groups(connection, groups, edges_s, exclusions), classes)
+
+
+def _piece_size(groups: Sequence[Group], question: Question) -> int:
+    """How many intervals are worked out at a time."""
+    cells = PIECE_CELLS // max(1, len(groups))
+    return max(1, min(PIECE_INTERVALS, cells, PIECE_S // question.resolution.longest_s))
+
+
 async def blocks(
     pool: Pool,
     groups: Sequence[Group],
@@ -128,19 +168,22 @@ async def blocks(
     limit: int,
     *,
     exclusions: Exclusions = NOTHING_EXCLUDED,
+    tallied: Tallied | None = None,
 ) -> AsyncGenerator[Block, None]:
     """The answer to a question about some groups of sensors, in pieces; at most `limit` intervals in all.
 
     Each piece is one state of the database. Between pieces no connection is held, so that a slow reader keeps nobody
-    waiting.
+    waiting. What is `tallied` already is not read again.
     """
-    classes: Sequence[int] = ()
-    if Dimension.CLASS in question.split:
-        async with snapshot(pool) as connection:
-            classes = await _classes(connection, groups, question, exclusions)
-    cells = PIECE_CELLS // max(1, len(groups))
-    size = max(1, min(PIECE_INTERVALS, cells, PIECE_S // question.resolution.longest_s))
-    for piece in question.pieces(min(size, limit)):
+    if tallied is not None:
+        yield await asyncio.to_thread(
+            block, groups, tallied.tallies, tallied.edges_s, question=question, classes=tallied.classes, now_s=now_s
+        )
+        return
+    async with snapshot(pool) as connection:
+        classes = await _classes(connection, groups, question, exclusions)
+    size = min(_piece_size(groups, question), limit)
+    for piece in question.pieces(size, min(size, FIRST_INTERVALS)):
         edges_s = piece[: limit + 1]
         async with snapshot(pool) as connection:
             tallies = await tally_groups(connection, groups, edges_s, exclusions)
@@ -173,7 +216,12 @@ def _legs(groups: Sequence[Group], edges_s: Sequence[int], exclusions: Exclusion
 async def _classes(
     connection: Connection, groups: Sequence[Group], question: Question, exclusions: Exclusions
 ) -> list[int]:
-    """The classes that the sensors told apart in the time asked for; pedestrians if they counted nobody."""
+    """The classes that the sensors told apart in the time asked for; pedestrians if they counted nobody.
+
+    None unless the question tells them apart.
+    """
+    if Dimension.CLASS not in question.split:
+        return []
     legs = [leg for group in _legs(groups, (question.from_s, question.to_s), exclusions) for leg in group]
     return sorted(await classes_counted(connection, legs, question.from_s, question.to_s)) or [PassageClass.PEDESTRIAN]
 

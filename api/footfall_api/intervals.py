@@ -8,7 +8,7 @@ Howe Island) the change itself is an edge: the interval before or after it is sh
 Pure functions: no clock, no database. Instants are whole UTC unix seconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -108,6 +108,35 @@ def day_start(day: date, zone: ZoneInfo) -> int:
 def local_date(instant_s: int, zone: ZoneInfo) -> date:
     """The date that a calendar in the zone shows at an instant."""
     return datetime.fromtimestamp(instant_s, zone).date()
+
+
+def local_texts(instants_s: Sequence[int], zone: ZoneInfo) -> list[str]:
+    """What a clock in the zone shows at ascending instants, with its offset, as in ``2026-03-29T03:00:00+02:00``.
+
+    The same as asking `datetime` for each, and several times as fast: dates and offsets are worked out once a day.
+    """
+    texts = []
+    until_s, ahead_s, day = min(instants_s, default=0), 0, None
+    date_text, clock = "", list[str]()
+    for instant_s in instants_s:
+        if instant_s >= until_s:
+            until_s = (instant_s // _DAY_S + 1) * _DAY_S
+            until_s = _offset_change(instant_s, until_s, zone) or until_s
+            offset = datetime.fromtimestamp(instant_s, zone).isoformat()[19:]
+            if not clock or not clock[0].endswith(offset):
+                ahead_s, clock = _offset(instant_s, zone), [f"{minute}:00{offset}" for minute in _CLOCK]
+        local_day, second = divmod(instant_s + ahead_s, _DAY_S)
+        if local_day != day:
+            day, date_text = local_day, date.fromordinal(_EPOCH_DAY + local_day).isoformat() + "T"
+        if second % 60:
+            texts.append(datetime.fromtimestamp(instant_s, zone).isoformat())
+        else:
+            texts.append(date_text + clock[second // 60])
+    return texts
+
+
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_CLOCK: Final = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(24 * 60)]
 
 
 def _clock_edges(step_s: int, from_s: int, zone: ZoneInfo) -> Iterator[int]:

@@ -114,20 +114,20 @@ class Question:
         """Where this page begins."""
         return self.from_s if self.after_s is None else self.after_s
 
-    def pieces(self, intervals: int) -> Iterator[list[int]]:
+    def pieces(self, intervals: int, first: int | None = None) -> Iterator[list[int]]:
         """The edges from the page's start to the end of the question, cut into lists of so many intervals.
 
-        Each list begins with the edge that ended the one before.
+        Each list begins with the edge that ended the one before. The first may be of another length.
         """
         edges = edges_from(self.resolution, self.start_s, self.zone)
-        piece = [next(edges)]
+        piece, size = [next(edges)], first or intervals
         while piece[-1] < self.to_s:
-            for edge in islice(edges, intervals):
+            for edge in islice(edges, size):
                 piece.append(edge)
                 if edge >= self.to_s:
                     break
             yield piece
-            piece = [piece[-1]]
+            piece, size = [piece[-1]], intervals
 
 
 def parse_names(values: Sequence[str] | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from footfall_api import caching, writing
 from footfall_api.access import is_unlimited
 from footfall_api.asked import Places, Plan, plan, read_place, read_places, remark_json
-from footfall_api.counts import Block, blocks
+from footfall_api.counts import Block, blocks, tally_whole
 from footfall_api.database import Connection, snapshot
 from footfall_api.describe import COUNTS_RESPONSES, problems_of
 from footfall_api.intervals import Resolution
@@ -221,7 +221,9 @@ async def _answer(request: Request, asked: _Asked, places: Callable[[Connection]
         planned = await plan(connection, question, found)
         settings: ApiSettings = request.app.state.settings
         terms = (settings.public.licence, settings.attribution)
-        version = await caching.version_of(connection, planned, terms, now_s)
+        limit = _page(question) if question.format is Format.JSON else 10**9
+        tallied = await tally_whole(connection, planned.groups, question, limit, planned.exclusions)
+        version = await caching.version_of(connection, planned, tallied, terms, now_s)
     headers = {
         **version.headers(),
         "Cache-Control": "private, no-cache" if "Authorization" in request.headers else "public, no-cache",
@@ -229,15 +231,15 @@ async def _answer(request: Request, asked: _Asked, places: Callable[[Connection]
     }
     if caching.not_modified(request, version.etag, version.modified):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    sheet = _sheet(request, planned)
+    sheet = _sheet(request, planned, is_whole=tallied is not None)
     headers["Link"] = _links(request, planned, sheet)
     if question.format is not Format.JSON:
         headers["Content-Disposition"] = f'attachment; filename="{writing.file_name(question)}"'
     media_type = MEDIA_TYPES[question.format]
     if caching.is_head(request):
         return Response(headers=headers, media_type=media_type)
-    limit = _page(question) if question.format is Format.JSON else 10**9
-    counted = blocks(request.app.state.pool, planned.groups, question, now_s, limit, exclusions=planned.exclusions)
+    pool = request.app.state.pool
+    counted = blocks(pool, planned.groups, question, now_s, limit, exclusions=planned.exclusions, tallied=tallied)
     first = await anext(counted)  # so that a failure of the database becomes a problem, not half an answer
     return StreamingResponse(_pieces(_writer(sheet), first, counted), headers=headers, media_type=media_type)
 
@@ -247,7 +249,7 @@ def _page(question: Question) -> int:
     return max(1, PAGE_INTERVALS // max(1, question.series))
 
 
-def _sheet(request: Request, planned: Plan) -> Sheet:
+def _sheet(request: Request, planned: Plan, *, is_whole: bool) -> Sheet:
     settings: ApiSettings = request.app.state.settings
     zone = planned.question.zone
 
@@ -260,7 +262,7 @@ def _sheet(request: Request, planned: Plan) -> Sheet:
         settings.public.licence,
         settings.attribution,
         [remark_json(remark, written) for remark in planned.remarks],
-        _next_link(request, planned) if planned.question.format is Format.JSON else None,
+        None if is_whole or planned.question.format is not Format.JSON else _next_link(request, planned),
     )
 
 

@@ -308,9 +308,9 @@ class _Summary:
 class _Whole(Question):
     """A question for one interval: all of the time."""
 
-    def pieces(self, intervals: int) -> Iterator[list[int]]:
+    def pieces(self, intervals: int, first: int | None = None) -> Iterator[list[int]]:
         """Both ends, as one piece however few intervals are wanted."""
-        del intervals
+        del intervals, first
         yield [self.from_s, self.to_s]
 
 

@@ -32,7 +32,7 @@ class Sources:
 
 def cut_hours(moments_s: Iterable[int]) -> list[Range]:
     """The hours that have one of the moments inside."""
-    return merged((_hour(moment), _hour(moment) + HOUR_S) for moment in moments_s if moment % HOUR_S)
+    return hours_of({_hour(moment) for moment in moments_s if moment % HOUR_S})
 
 
 def hours_of(starts_s: Iterable[int]) -> list[Range]:

@@ -17,7 +17,7 @@ be given to anybody, at any resolution: so what it covers counts as excluded as 
 
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import gcd
@@ -143,6 +143,7 @@ class _Question:
             "edges": None if len(lengths) == 1 else [(edge - origin_s) // step_s for edge in self.edges_s],
             "origin": _moment(origin_s),
             "step_s": step_s,
+            "origin_minute": _minute(origin_s),
             "step_minutes": step_s // 60,
         }
 
@@ -225,6 +226,11 @@ def _moment(instant_s: int) -> datetime:
     return datetime.fromtimestamp(instant_s, UTC)
 
 
+def _minute(instant_s: int) -> int:
+    """The number by which the tables of minutes know a whole minute."""
+    return instant_s // 60
+
+
 def _number(moment: str) -> str:
     """SQL for the number of the interval that a moment is in; below 0 or too high for one outside of all."""
     return _numbered(f"floor(date_part('epoch', {moment} - %(origin)s) / %(step_s)s)::bigint")
@@ -247,7 +253,9 @@ _COUNTS: Final = _Fact("direction, class, ", "count")
 _COVERAGE: Final = _Fact("", "observed_s, reported_s")
 
 
-def _read(fact: _Fact, table: str, columns: str, *, within: str, key: str, number: str = "key", group: str) -> str:
+def _read(
+    fact: _Fact, table: str, columns: str, *, time: str, kind: str, key: str, number: str = "key", group: str
+) -> str:
     """SQL for what a table has in the pieces: a row for each leg and cell, with columns of numbers in it.
 
     The first has the numbers of intervals, the others what is to be added up there; an interval may occur several
@@ -257,31 +265,26 @@ def _read(fact: _Fact, table: str, columns: str, *, within: str, key: str, numbe
     packed = ", ".join(f"string_agg(int8send({column}), '')" for column in (number, *fact.numbers.split(", ")))
     return f"""
     SELECT leg, {fact.cell}{packed}
-    FROM unnest(%(legs)s::int[], %(sensors)s::int[], %(froms)s::timestamptz[], %(tos)s::timestamptz[])
+    FROM unnest(%(legs)s::int[], %(sensors)s::int[], %(froms)s::{kind}[], %(tos)s::{kind}[])
         AS piece (leg, sensor, starts, ends)
     CROSS JOIN LATERAL (
         SELECT {key}, {columns} FROM {table} c
-        WHERE c.sensor = piece.sensor AND {within}
+        WHERE c.sensor = piece.sensor AND {time} >= piece.starts AND {time} < piece.ends
+          AND {time} >= %(first)s AND {time} < %(last)s
         {group}
     ) part (key, {fact.cell}{fact.numbers})
     GROUP BY {fact.cell}leg
     """  # noqa: S608  # built from constants of this module
 
 
-_OF_MINUTES: Final = """
-c.minute >= minute_of(piece.starts) AND c.minute < minute_of(piece.ends)
-AND c.minute >= minute_of(%(first)s) AND c.minute < minute_of(%(last)s)
-"""
-_OF_HOURS: Final = """
-c.bucket >= piece.starts AND c.bucket < piece.ends AND c.bucket >= %(first)s AND c.bucket < %(last)s
-"""
 _BY_STEP: Final = {
-    "within": _OF_MINUTES,
-    "key": "(c.minute - minute_of(%(origin)s)) / %(step_minutes)s",
+    "time": "c.minute",
+    "kind": "int",
+    "key": "(c.minute - %(origin_minute)s) / %(step_minutes)s",
     "number": _numbered("key::bigint"),
 }
-_BY_INTERVAL: Final = {"within": _OF_HOURS, "key": _number("c.bucket")}
-_BY_HOUR: Final = {"within": _OF_HOURS, "key": _number("c.bucket"), "group": "OFFSET 0"}
+_BY_INTERVAL: Final = {"time": "c.bucket", "kind": "timestamptz", "key": _number("c.bucket")}
+_BY_HOUR: Final = {**_BY_INTERVAL, "group": "OFFSET 0"}
 """Not grouped; OFFSET 0 keeps the planner from joining in another way than piece by piece."""
 
 _MINUTE_COUNTS: Final = _read(
@@ -303,16 +306,18 @@ _SINGLE_HOUR_COVERAGE: Final = _read(_COVERAGE, "coverage_hour", "c.observed_s, 
 async def _add_counts(connection: Connection, question: _Question, tallies: Sequence[LegTally]) -> None:
     """Add the passages of hours and minutes."""
     by_hour = _SINGLE_HOUR_COUNTS if question.every_hour else _HOUR_COUNTS
-    for statement, pieces in ((by_hour, question.hours), (_MINUTE_COUNTS, question.minutes)):
-        for leg, direction, class_, intervals, counts in await _rows(connection, statement, question, pieces):
+    by_minute = await _rows(connection, _MINUTE_COUNTS, question, question.minutes, at=_minute)
+    for rows in (await _rows(connection, by_hour, question, question.hours), by_minute):
+        for leg, direction, class_, intervals, counts in rows:
             _add(tallies[leg].cell(direction, class_), intervals, counts)
 
 
 async def _add_coverage(connection: Connection, question: _Question, tallies: Sequence[LegTally]) -> None:
     """Add the measured and the reported seconds of hours and minutes."""
     by_hour = _SINGLE_HOUR_COVERAGE if question.every_hour else _HOUR_COVERAGE
-    for statement, pieces in ((by_hour, question.hours), (_MINUTE_COVERAGE, question.minutes)):
-        for leg, intervals, observed_s, reported_s in await _rows(connection, statement, question, pieces):
+    by_minute = await _rows(connection, _MINUTE_COVERAGE, question, question.minutes, at=_minute)
+    for rows in (await _rows(connection, by_hour, question, question.hours), by_minute):
+        for leg, intervals, observed_s, reported_s in rows:
             _add(tallies[leg].observed_s, intervals, observed_s)
             _add(tallies[leg].reported_s, intervals, reported_s)
 
@@ -330,18 +335,23 @@ def _unpacked(numbers: bytes) -> "array[int]":
 
 
 async def _rows(
-    connection: Connection, statement: str, question: _Question, pieces: Sequence[_Piece]
+    connection: Connection,
+    statement: str,
+    question: _Question,
+    pieces: Sequence[_Piece],
+    at: Callable[[int], datetime | int] = _moment,
 ) -> list[tuple[Any, ...]]:
+    """What a statement finds in the pieces, whose times the table has in the form that `at` makes of seconds."""
     if not pieces:
         return []
     asked = {
         **question.steps,
         "legs": [piece.leg for piece in pieces],
         "sensors": [piece.sensor_key for piece in pieces],
-        "froms": [_moment(piece.from_s) for piece in pieces],
-        "tos": [_moment(piece.to_s) for piece in pieces],
-        "first": _moment(min(piece.from_s for piece in pieces)),
-        "last": _moment(max(piece.to_s for piece in pieces)),
+        "froms": [at(piece.from_s) for piece in pieces],
+        "tos": [at(piece.to_s) for piece in pieces],
+        "first": at(min(piece.from_s for piece in pieces)),
+        "last": at(max(piece.to_s for piece in pieces)),
     }
     # Not prepared: a plan that is to serve all times looks at all chunks.
     return await (await connection.execute(statement, asked, prepare=False, binary=True)).fetchall()

@@ -6,17 +6,19 @@ year of minutes has a million of them. Sending each row by itself would be slowe
 
 What differs only between columns, and what differs only between intervals, is written once for a block; a row joins the
 two around its count. Answers of the same object are written once as well: most intervals of a good sensor share theirs.
+The rows of a column are made by one comprehension, for what is done for each row is nearly all there is to do.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import cycle, pairwise
 from typing import Any, Final, Protocol
-from zoneinfo import ZoneInfo
 
 from footfall_api.answers import Answer
 from footfall_api.counts import Block, Column
+from footfall_api.intervals import local_texts
 from footfall_api.question import Dimension, Format, Question, RemarksIn
 
 PIECE_CHARS: Final = 65_536
@@ -135,7 +137,7 @@ class CsvWriter:
     def block(self, block: Block) -> list[str]:
         """The lines of a block."""
         pieces = []
-        for piece in _gather(self._rows(block), ""):
+        for piece in _gathered(self._rows(block), ""):
             pieces.append(self._before + piece)
             self._before = ""
         return pieces
@@ -144,23 +146,20 @@ class CsvWriter:
         """Nothing follows."""
         return ""
 
-    def _rows(self, block: Block) -> Iterator[str]:
-        style, d = self._style, self._style.delimiter
-        columns = [
-            (column.group, f"{csv_cell(column.station, d)}{d}", self._middle(column), column.counts)
-            for column in block.columns
-        ]
-        tails = _Tails(self._tail)
-        more = self._has_notes or self._sheet.has_areas
-        for i, start, stop in _intervals(block, self._sheet.question.zone):
-            when = f"{start}{d}{stop}"
-            ends = {group: self._ending(block, group, i) + style.line_end for group, *_ in columns} if more else None
-            for group, station, middle, counts in columns:
-                answer = block.answers[group][i]
-                yield (
-                    f"{station}{when}{middle}{counts[i] if answer.counted else ''}{tails.of(answer)}"
-                    f"{style.line_end if ends is None else ends[group]}"
-                )
+    def _rows(self, block: Block) -> list[str]:
+        d, end = self._style.delimiter, self._style.line_end
+        times = local_texts(block.edges_s, self._sheet.question.zone)
+        when = [f"{start}{d}{stop}" for start, stop in pairwise(times)]
+        endings = self._has_notes or self._sheet.has_areas
+        lines = []
+        for column in block.columns:
+            begin, middle = f"{csv_cell(column.station, d)}{d}", self._middle(column)
+            counts, tails = _shown(column, block.answers[column.group], "", self._tail)
+            if endings:
+                tails = [f"{tail}{self._ending(block, column.group, i)}" for i, tail in enumerate(tails)]
+            rows = zip(when, counts, tails, strict=True)
+            lines.append([f"{begin}{time}{middle}{count}{tail}{end}" for time, count, tail in rows])
+        return _in_turns(lines)
 
     def _middle(self, column: Column) -> str:
         d = self._style.delimiter
@@ -202,7 +201,7 @@ class JsonWriter:
     def block(self, block: Block) -> list[str]:
         """The values of a block."""
         pieces = []
-        for piece in _gather(_json_rows(block, self._sheet), ","):
+        for piece in _gathered(_json_rows(block, self._sheet), ","):
             pieces.append(self._before + piece)
             self._before = ","
         return pieces
@@ -223,7 +222,7 @@ class GeoJsonWriter:
     def block(self, block: Block) -> list[str]:
         """The values of a block."""
         pieces = []
-        for piece in _gather(self._features(block), ","):
+        for piece in _gathered(self._features(block), ","):
             pieces.append(self._before + piece)
             self._before = ","
         return pieces
@@ -232,38 +231,30 @@ class GeoJsonWriter:
         """Everything after the values."""
         return "]}"
 
-    def _features(self, block: Block) -> Iterator[str]:
-        places = [self._places[column.group] for column in block.columns]
-        for n, row in enumerate(_json_rows(block, self._sheet)):
-            yield f"{places[n % len(places)]}{row}}}"
+    def _features(self, block: Block) -> list[str]:
+        places = cycle([self._places[column.group] for column in block.columns])
+        return [f"{place}{row}}}" for place, row in zip(places, _json_rows(block, self._sheet), strict=False)]
 
 
-def _json_rows(block: Block, sheet: Sheet) -> Iterator[str]:
-    columns = [
-        (
-            column.group,
-            f'{{"station":{json.dumps(column.station)},"start":"',
-            f'","direction":"{column.direction}","class":"{column.class_}","sensor":{json.dumps(column.sensor)},"count":',
-            column.counts,
-        )
-        for column in block.columns
-    ]
-    tails = _Tails(_json_tail)
-    areas = [f',"area":{json.dumps(series.area)},"carried_by":' for series in sheet.series]
+def _json_rows(block: Block, sheet: Sheet) -> list[str]:
+    times = local_texts(block.edges_s, sheet.question.zone)
+    when = [f'{start}","end":"{stop}' for start, stop in pairwise(times)]
+    objects = []
+    for column in block.columns:
+        begin = f'{{"station":{json.dumps(column.station)},"start":"'
+        sensor = json.dumps(column.sensor)
+        middle = f'","direction":"{column.direction}","class":"{column.class_}","sensor":{sensor},"count":'
+        counts, tails = _shown(column, block.answers[column.group], "null", _json_tail)
+        if sheet.has_areas:
+            tails = [f"{tail}{_json_area(block, sheet, column.group, i)}" for i, tail in enumerate(tails)]
+        rows = zip(when, counts, tails, strict=True)
+        objects.append([f"{begin}{time}{middle}{count}{tail}}}" for time, count, tail in rows])
+    return _in_turns(objects)
 
-    def ending(group: int, i: int) -> str:
-        carried = None if sheet.series[group].area is None else block.carried(group, i)
-        return f"{areas[group]}{to_json(carried)}}}"
 
-    for i, start, stop in _intervals(block, sheet.question.zone):
-        when = f'{start}","end":"{stop}'
-        ends = {group: ending(group, i) for group, *_ in columns} if sheet.has_areas else None
-        for group, station, middle, counts in columns:
-            answer = block.answers[group][i]
-            yield (
-                f"{station}{when}{middle}{counts[i] if answer.counted else 'null'}{tails.of(answer)}"
-                f"{'}' if ends is None else ends[group]}"
-            )
+def _json_area(block: Block, sheet: Sheet, group: int, i: int) -> str:
+    area = sheet.series[group].area
+    return f',"area":{json.dumps(area)},"carried_by":{to_json(None if area is None else block.carried(group, i))}'
 
 
 def _json_tail(answer: Answer) -> str:
@@ -301,46 +292,30 @@ _SUFFIXES: Final = {
 }
 
 
-class _Tails:
-    """What is written after the count, once for each answer of a block.
+def _shown(
+    column: Column, answers: Sequence[Answer], nothing: str, write: Callable[[Answer], str]
+) -> tuple[Sequence[int | str], list[str]]:
+    """The counts of a column, `nothing` where they may not be given, and what is written after each.
 
-    By the identity of answers, which is quicker than comparing them; the block keeps them alive.
+    Answers are told apart by their identity, which is quicker than comparing them.
     """
-
-    def __init__(self, write: Callable[[Answer], str]) -> None:
-        self._write = write
-        self._written: dict[int, str] = {}
-
-    def of(self, answer: Answer) -> str:
-        """The tail for an answer."""
-        found = self._written.get(id(answer))
-        if found is None:
-            found = self._written[id(answer)] = self._write(answer)
-        return found
+    known = {id(answer): answer for answer in answers}
+    written = {key: write(answer) for key, answer in known.items()}
+    counts: Sequence[int | str] = column.counts
+    hidden = {key for key, answer in known.items() if not answer.counted}
+    if hidden:
+        counts = [nothing if id(a) in hidden else n for n, a in zip(column.counts, answers, strict=True)]
+    return counts, [written[id(answer)] for answer in answers]
 
 
-def _intervals(block: Block, zone: ZoneInfo) -> Iterator[tuple[int, str, str]]:
-    """Number, start and end of each interval."""
-    start = _time(block.edges_s[0], zone)
-    for i, edge_s in enumerate(block.edges_s[1:]):
-        end = _time(edge_s, zone)
-        yield i, start, end
-        start = end
+def _in_turns(columns: Sequence[list[str]]) -> list[str]:
+    """The rows of columns, interval by interval."""
+    return columns[0] if len(columns) == 1 else [row for line in zip(*columns, strict=True) for row in line]
 
 
-def _time(instant_s: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(instant_s, zone).isoformat()
-
-
-def _gather(rows: Iterator[str], joint: str) -> Iterator[str]:
+def _gathered(rows: Sequence[str], joint: str) -> list[str]:
     """Rows joined to pieces of at least `PIECE_CHARS` characters; between pieces stands no joint."""
-    gathered: list[str] = []
-    length = 0
-    for row in rows:
-        gathered.append(row)
-        length += len(row)
-        if length >= PIECE_CHARS:
-            yield joint.join(gathered)
-            gathered, length = [], 0
-    if gathered:
-        yield joint.join(gathered)
+    if not rows:
+        return []
+    number = -(-PIECE_CHARS // min(map(len, rows)))
+    return [joint.join(rows[start : start + number]) for start in range(0, len(rows), number)]

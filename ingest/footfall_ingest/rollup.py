@@ -24,7 +24,7 @@ import numpy.typing as npt
 from footfall_ingest.commands import Connection, connected
 from footfall_ingest.pgarray import int2s, int4s, int8s, timestamps
 from footfall_ingest.settings import IngestSettings
-from footfall_ingest.store import HOUR_S
+from footfall_ingest.store import HOUR_S, MINUTE_S
 
 Int64s = npt.NDArray[np.int64]
 
@@ -64,17 +64,18 @@ _TAKE = """
 # Both read the hours of `run`, each a sensor's consecutive ones: one range of the primary key. The bounds of all runs
 # are said once more as plain values, for without them TimescaleDB would plan for every chunk there is.
 _MINUTES_WITHIN = """
-    WHERE sensor = run.sensor AND minute >= minute_of(run.low) AND minute < minute_of(run.high)
-      AND minute >= minute_of(%(first)s) AND minute < minute_of(%(end)s)
+    WHERE sensor = run.sensor AND minute >= run.first_minute AND minute < run.end_minute
+      AND minute >= %(first_minute)s AND minute < %(end_minute)s
 """
 _HOURS_WITHIN = """
     WHERE sensor = run.sensor AND bucket >= run.low AND bucket < run.high
       AND bucket >= %(first)s AND bucket < %(end)s
 """
-_HOUR = "minute_start(minute / 60 * 60) AS bucket"
+_HOUR = "to_timestamp(minute / 60 * 3600::float8) AS bucket"
 _COUNTS = f"""
     WITH run AS MATERIALIZED (
-        SELECT * FROM unnest(%(sensor)b, %(low)b, %(high)b) AS run (sensor, low, high)
+        SELECT * FROM unnest(%(sensor)b, %(low)b, %(high)b, %(low_minute)b, %(high_minute)b)
+            AS run (sensor, low, high, first_minute, end_minute)
     ), summed AS MATERIALIZED (
         SELECT run.sensor, minutes.* FROM run, LATERAL (
             SELECT {_HOUR}, direction, class, sum(count)::bigint AS count
@@ -91,7 +92,8 @@ _COUNTS = f"""
 """  # noqa: S608  # constants of this module
 _COVERAGE = f"""
     WITH run AS MATERIALIZED (
-        SELECT * FROM unnest(%(sensor)b, %(low)b, %(high)b) AS run (sensor, low, high)
+        SELECT * FROM unnest(%(sensor)b, %(low)b, %(high)b, %(low_minute)b, %(high_minute)b)
+            AS run (sensor, low, high, first_minute, end_minute)
     ), summed AS MATERIALIZED (
         SELECT run.sensor, minutes.* FROM run, LATERAL (
             SELECT {_HOUR}, sum(observed_s) AS observed_s, 60 * count(*) AS reported_s
@@ -247,6 +249,10 @@ class _Runs:
             "sensor": int4s(self.sensor),
             "low": timestamps(self.low),
             "high": timestamps(self.high),
+            "low_minute": int4s(self.low // MINUTE_S),
+            "high_minute": int4s(self.high // MINUTE_S),
+            "first_minute": int(self.low.min()) // MINUTE_S,
+            "end_minute": int(self.high.max()) // MINUTE_S,
             "first": _utc(int(self.low.min())),
             "end": _utc(int(self.high.max())),
         }

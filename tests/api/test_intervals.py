@@ -1,14 +1,14 @@
 """Time cut into intervals as the clock on the wall shows them, in zones that make it hard."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall_api.intervals import Resolution, calendar_edges, day_start, interval_of, local_date
+from footfall_api.intervals import Resolution, calendar_edges, day_start, interval_of, local_date, local_texts
 
 ZONES = [
     "UTC",
@@ -183,6 +183,15 @@ def test_a_day_may_begin_within_the_hour_that_is_skipped() -> None:
     zone = "America/Toronto"
 
     assert shown([day_start(date(1919, 3, 31), ZoneInfo(zone))], zone) == ["31. 00:30-0400"]
+
+
+@given(zones, instants, st.lists(st.integers(0, 40 * 86_400), max_size=20))
+def test_texts_are_what_datetime_says(zone: ZoneInfo, begin: int, more: list[int]) -> None:
+    """Every instant is written as the library writes it, whatever clocks do meanwhile."""
+    instants = list(accumulate(more, initial=begin))
+
+    assert local_texts(instants, zone) == [datetime.fromtimestamp(each, zone).isoformat() for each in instants]
+    assert local_texts([], zone) == []
 
 
 def test_an_empty_time_has_no_intervals() -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from footfall_api import database as api_database
 from footfall_api import routes_places
+from footfall_api.cli import _listen
 from footfall_api.problems import CatchEverything
-from footfall_api.settings import ApiSettings, DatabaseSettings
+from footfall_api.settings import ApiSettings, DatabaseSettings, HttpSettings
 from footfall_testing.city import Api, City
 
 PROBLEM = {"type", "title", "status", "detail", "instance"}
@@ -37,6 +40,15 @@ def test_alive_and_ready(api: Api) -> None:
         response = api.get(path)
         assert (response.status_code, response.json()) == (200, {"status": status})
         assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_no_piece_of_an_answer_waits_for_the_client(unused_tcp_port: int) -> None:
+    """Connections send at once what is written, also while the client has not confirmed what came before."""
+    settings = HttpSettings(port=unused_tcp_port)
+    with closing(_listen(settings)) as listener, closing(socket.create_connection(listener.getsockname())):
+        connection, _ = listener.accept()
+        with closing(connection):
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_without_a_database_alive_but_not_ready(no_database: ApiSettings) -> None:

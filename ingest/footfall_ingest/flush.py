@@ -242,7 +242,7 @@ def _ledgers(
 ) -> dict[int, Ledger]:
     """What is measured of those sensors, by code, whose reports have to be looked at one by one."""
     coverage, new = deltas.coverage, deltas.span_coverage
-    stored = store.measured(connection, coverage, sensors)
+    stored = np.maximum(store.measured(connection, coverage, sensors), 0)
     spans = _spans_around(connection, batch, rows, sensors)
     windows = [span[:3] for span in spans]
     # A span without measured seconds, a recovered sum, claims none.

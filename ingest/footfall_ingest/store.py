@@ -38,6 +38,9 @@ MAX_SPAN = "interval '31 days'"
 MINUTE_S = 60
 HOUR_S = 3600
 
+_APART = 60
+"""Minutes that are not asked for between two that are, from which on they are looked for one by one."""
+
 _MANY = 2000
 """Minutes of sensors in one batch from which on it pays to ask which are new, and to COPY those."""
 
@@ -100,26 +103,39 @@ def claim(connection: Connection, first: Mapping[int, str], sensors: Sensors) ->
 
 
 def measured(connection: Connection, coverage: MinuteCoverage, sensors: Sensors) -> Int64s:
-    """The measured seconds that are stored for each sensor and minute of `coverage`; 0 where there is nothing."""
-    # The bounds are said once more as plain values: without them TimescaleDB would look at all chunks there are.
+    """The measured seconds that are stored for each sensor and minute of `coverage`; -1 where nothing is stored."""
+    # Sensor by sensor, whatever the planner believes: the newest minutes lie beyond its statistics, so it expects none,
+    # and would compare each of them with each that is wanted. The bounds are said once more as plain values: without
+    # them TimescaleDB would look at all chunks there are.
     query = """
-        SELECT wanted.code, observed_s
-        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, minute, code) JOIN coverage_minute USING (sensor, minute)
-        WHERE minute BETWEEN %s AND %s
+        SELECT string_agg(int4send(code::int), ''), string_agg(int4send(minute), ''),
+            string_agg(int2send(observed_s), '')
+        FROM unnest(%b, %b, %b) WITH ORDINALITY AS run (sensor, low, high, code), LATERAL (
+            SELECT minute, observed_s FROM coverage_minute
+            WHERE sensor = run.sensor AND minute BETWEEN run.low AND run.high AND minute BETWEEN %s AND %s OFFSET 0
+        ) AS stored
     """
-    seconds = np.zeros(len(coverage.sensor), np.int64)
+    seconds = np.full(len(coverage.sensor), -1, np.int64)
     if not len(seconds):
         return seconds
-    parameters = [
-        int4s(sensors.keys[coverage.sensor]),
-        int4s(coverage.minute // MINUTE_S),
-        int(coverage.minute.min()) // MINUTE_S,
-        int(coverage.minute.max()) // MINUTE_S,
-    ]
-    rows = connection.execute(query, parameters, binary=True)
-    found = np.array(rows.fetchall(), np.int64).reshape(-1, 2)
-    seconds[found[:, 0] - 1] = found[:, 1]
-    return seconds
+    minute = coverage.minute // MINUTE_S
+    begins = np.concatenate(([True], (np.diff(coverage.sensor) != 0) | (np.diff(minute) > _APART)))
+    first = np.flatnonzero(begins)
+    low, high = minute[first], minute[np.concatenate((first[1:], [len(minute)])) - 1]
+    runs = [int4s(sensors.keys[coverage.sensor[first]]), int4s(low), int4s(high)]
+    rows = connection.execute(query, [*runs, int(low.min()), int(high.max())], binary=True).fetchall()
+    if rows[0][0] is None:
+        return seconds
+    code, at, observed_s = (
+        np.frombuffer(packed, kind).astype(np.int64)
+        for packed, kind in zip(rows[0], (">i4", ">i4", ">i2"), strict=True)
+    )
+    stored = (code << 32) + at
+    order = np.argsort(stored)
+    wanted = (np.cumsum(begins) << 32) + minute
+    place = np.minimum(np.searchsorted(stored, wanted, sorter=order), len(order) - 1)
+    found = order[place]
+    return np.where(stored[found] == wanted, observed_s[found], seconds)
 
 
 def measured_within(
@@ -128,10 +144,11 @@ def measured_within(
     """The stored minutes in `windows` of (sensor's code, start, end): code, minute, measured seconds, none twice."""
     query = """
         SELECT DISTINCT wanted.code, minute * 60::bigint, observed_s
-        FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high)
-        JOIN coverage_minute AS stored
-          ON stored.sensor = wanted.sensor AND minute >= low AND minute < high AND observed_s > 0
-        WHERE minute >= %s AND minute < %s
+        FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high), LATERAL (
+            SELECT minute, observed_s FROM coverage_minute
+            WHERE sensor = wanted.sensor AND minute >= low AND minute < high AND observed_s > 0
+              AND minute >= %s AND minute < %s OFFSET 0
+        ) AS stored
     """
     code, low, high = np.array(list(windows), np.int64).reshape(-1, 3).T
     if not len(code):
@@ -146,10 +163,11 @@ def measured_spans(connection: Connection, windows: Sequence[tuple[int, int, int
     """The stored spans with measured seconds that overlap `windows` of (sensor's code, start, end)."""
     query = f"""
         SELECT wanted.code, extract(epoch FROM starts)::bigint, extract(epoch FROM ends)::bigint, observed_s
-        FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high)
-        JOIN coverage_span AS span
-          ON span.sensor = wanted.sensor AND starts < high AND starts >= low - {MAX_SPAN} AND ends > low
-        WHERE observed_s > 0
+        FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high), LATERAL (
+            SELECT starts, ends, observed_s FROM coverage_span
+            WHERE sensor = wanted.sensor AND starts < high AND starts >= low - {MAX_SPAN} AND ends > low
+              AND observed_s > 0 OFFSET 0
+        ) AS stored
     """  # noqa: S608  # a constant of this module
     code, low, high = np.array(windows, np.int64).reshape(-1, 3).T
     parameters = [int4s(code), int4s(sensors.keys[code]), timestamps(low), timestamps(high)]
@@ -232,7 +250,7 @@ def _bring_new(
     A minute with counts has coverage, so where there is none there is nothing; nobody else can change that while the
     sensors are locked.
     """
-    new = ~_covered(connection, coverage, sensors)
+    new = measured(connection, coverage, sensors) < 0
     first = coverage.minute.min()
     length = max(coverage.minute.max(), minutes.minute.max(initial=0)) - first + 1
     keys = coverage.sensor * length + (coverage.minute - first)
@@ -271,25 +289,6 @@ def _bring_new(
         ),
         MinuteCoverage(coverage.sensor[~new], coverage.minute[~new], coverage.observed_s[~new]),
     )
-
-
-def _covered(connection: Connection, coverage: MinuteCoverage, sensors: Sensors) -> npt.NDArray[np.bool_]:
-    """Whether there is a row for each sensor and minute of `coverage`, which has some."""
-    query = """
-        SELECT wanted.code
-        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, minute, code) JOIN coverage_minute USING (sensor, minute)
-        WHERE minute BETWEEN %s AND %s
-    """
-    parameters = [
-        int4s(sensors.keys[coverage.sensor]),
-        int4s(coverage.minute // MINUTE_S),
-        int(coverage.minute.min()) // MINUTE_S,
-        int(coverage.minute.max()) // MINUTE_S,
-    ]
-    found = np.zeros(len(coverage.sensor), np.bool_)
-    rows = connection.execute(query, parameters, binary=True).fetchall()
-    found[np.array(rows, np.int64).reshape(-1) - 1] = True
-    return found
 
 
 def _make_dirty(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:

@@ -20,6 +20,8 @@ from footfall_api.summary.series import Skip
 from footfall_api.summary.writing import BEFORE_AFTER_HEADER, COMPARE_HEADER, PROFILE_HEADER, TOTALS_HEADER
 from footfall_testing.city import NOW, Api, City
 
+pytestmark = pytest.mark.xdist_group("town")  # they share a year of counts
+
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "summaries.md").read_text("utf-8")
 BERLIN = ZoneInfo("Europe/Berlin")
 SINCE = datetime(2025, 3, 31, tzinfo=BERLIN)

@@ -28,6 +28,8 @@ from footfall_edge.outbox import Entry, Outbox, OutboxError
 from footfall_edge.pages import PAGE_SIZE, Pages, rows_of
 from footfall_edge.slots import Piece, observed_seconds
 
+pytestmark = pytest.mark.xdist_group("mending")  # they share outboxes that take long to fill
+
 NOON = 1_764_072_000
 EPOCH = UUID(int=100)
 SENSORS = [f"sensor-{n}" for n in range(4)]

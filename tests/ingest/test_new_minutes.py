@@ -114,6 +114,25 @@ def test_new_and_known_minutes_add_up_alike(
     assert hours == (2 * len(SENSORS),)
 
 
+def test_what_is_measured_is_found_wherever_it_lies(connection: psycopg.Connection[Any]) -> None:
+    """Every wanted minute has the seconds that are stored: next to each other, hours, weeks and months apart."""
+    rng = random.Random(7)
+    sensors = store.lock_sensors(connection, SENSORS)
+    places = [NOON + rng.choice((0, 3600, 40 * 3600, 90 * 86_400)) + 60 * rng.randrange(90) for _ in range(400)]
+    kept = {(rng.randrange(3), place): rng.choice((0, 10, 60)) for place in places}
+    for (code, place), seconds in kept.items():
+        connection.execute(
+            "INSERT INTO coverage_minute VALUES (%s, %s, %s)", [int(sensors.keys[code]), place // 60, seconds]
+        )
+    for share in (1.0, 0.5, 0.02, 0.0):
+        wanted = sorted({(code, place) for code in range(3) for place in places if rng.random() < share})
+        code, minute = np.array(wanted, np.int64).reshape(-1, 2).T
+
+        found = store.measured(connection, MinuteCoverage(code, minute, np.zeros(len(code), np.int64)), sensors)
+
+        assert found.tolist() == [kept.get(place, -1) for place in wanted]
+
+
 def test_counts_without_coverage_do_not_stop_it(
     connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from footfall_sim import calibration, pedestrians
 from footfall_sim.calibration import WEEK, Kind
 from footfall_sim.pedestrians import CLASSES, Pedestrians, Place, Stream
 
+pytestmark = pytest.mark.xdist_group("pedestrians")  # they share years of passages
+
 BERLIN = ZoneInfo("Europe/Berlin")
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 364

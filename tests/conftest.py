@@ -34,11 +34,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The large counts run where they are asked for by name (`-m full`), their small versions always.
-
-    Tests that one process runs one after the other begin first, so that the others do not wait for it at the end.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """The large counts run where they are asked for by name (`-m full`), their small versions always."""
     if "full" in config.getoption("-m", ""):
         return
     skip = pytest.mark.skip(reason="large count: make test-full runs it")

@@ -33,7 +33,7 @@ FIRST_INTERVALS: Final = 1000
 """Intervals of the first piece of several, so that who asks for years does not wait for the first of them."""
 
 PIECE_CELLS: Final = 100_000
-"""Intervals times groups worked out at a time: what an answer takes in memory does not grow with the city."""
+"""Rows worked out at a time, at most: what an answer takes in memory does not grow with the city."""
 
 PIECE_S: Final = 400 * 86_400
 """No piece looks at more time than this, however long its intervals are."""
@@ -156,7 +156,9 @@ async def tally_whole(
 
 def _piece_size(groups: Sequence[Group], question: Question) -> int:
     """How many intervals are worked out at a time."""
-    cells = PIECE_CELLS // max(1, len(groups))
+    directions = (len(group.directions) if Dimension.DIRECTION in question.split else 1 for group in groups)
+    columns = sum(directions) * (len(CLASS_WORDS) if Dimension.CLASS in question.split else 1)
+    cells = PIECE_CELLS // max(1, columns)
     return max(1, min(PIECE_INTERVALS, cells, PIECE_S // question.resolution.longest_s))
 
 

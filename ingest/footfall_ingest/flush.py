@@ -99,9 +99,9 @@ def write_batch(
         if condemned is not None:
             findings += [Finding(row, Reason.UNWRITABLE, condemned) for row in rows.tolist()]
             rows = rows[:0]
-        rows, doubled, deltas = fitting(connection, batch, rows, sensors)
+        rows, doubled, deltas, stored = fitting(connection, batch, rows, sensors)
 
-        store.add(connection, deltas, sensors)
+        store.add(connection, deltas, sensors, stored)
         store.mark(connection, streams, arrivals.stream_nodes, fresh)
         unusable = _unusable(batch, messages, arrivals, verdicts, findings + doubled)
         store.quarantine(connection, unusable, now)
@@ -227,22 +227,26 @@ def _without(rows: Int64s, findings: Sequence[Finding]) -> Int64s:
 
 def fitting(
     connection: Connection, batch: ReportBatch, rows: Int64s, sensors: Sensors
-) -> tuple[Int64s, list[Finding], Deltas]:
-    """Leave out the reports that claim seconds which are measured already, and sum up the others."""
+) -> tuple[Int64s, list[Finding], Deltas, Int64s | None]:
+    """Leave out the reports that claim seconds which are measured already, and sum up the others.
+
+    The last is what is stored of the minutes they cover (`store.measured`); None if that has to be asked anew.
+    """
     deltas = aggregate(batch.take(rows))
-    found = second_writers(batch, rows, _ledgers(connection, batch, rows, deltas, sensors))
-    if found:
-        rows = _without(rows, found)
-        deltas = aggregate(batch.take(rows))
-    return rows, found, deltas
+    stored = store.measured(connection, deltas.coverage, sensors)
+    found = second_writers(batch, rows, _ledgers(connection, batch, rows, deltas, sensors, stored=stored))
+    if not found:
+        return rows, found, deltas, stored
+    rows = _without(rows, found)
+    return rows, found, aggregate(batch.take(rows)), None
 
 
 def _ledgers(
-    connection: Connection, batch: ReportBatch, rows: Int64s, deltas: Deltas, sensors: Sensors
+    connection: Connection, batch: ReportBatch, rows: Int64s, deltas: Deltas, sensors: Sensors, *, stored: Int64s
 ) -> dict[int, Ledger]:
     """What is measured of those sensors, by code, whose reports have to be looked at one by one."""
     coverage, new = deltas.coverage, deltas.span_coverage
-    stored = np.maximum(store.measured(connection, coverage, sensors), 0)
+    stored = np.maximum(stored, 0)
     spans = _spans_around(connection, batch, rows, sensors)
     windows = [span[:3] for span in spans]
     # A span without measured seconds, a recovered sum, claims none.

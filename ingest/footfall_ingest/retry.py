@@ -134,12 +134,12 @@ def _handle_report(
 
     messages = [Message(kept.node, kept.topic_sensor, kept.payload)]
     rows, findings = believable(connection, batch, np.arange(1), messages, sensors, now=now, rules=rules)
-    _, doubled, deltas = fitting(connection, batch, rows, sensors)
+    _, doubled, deltas, stored = fitting(connection, batch, rows, sensors)
     for finding in findings + doubled:
         if verdict is Verdict.FRESH:
             store.mark(connection, streams, [kept.node], fresh)
         return _stays(connection, kept, finding, holds_number=True)
-    store.add(connection, deltas, sensors)
+    store.add(connection, deltas, sensors, stored)
     # Also where its number is marked already: who keeps answers has to see that the stream was touched.
     store.mark(connection, streams, [kept.node], fresh)
     store.tell_readers(connection)

@@ -174,13 +174,17 @@ def measured_spans(connection: Connection, windows: Sequence[tuple[int, int, int
     return set(connection.execute(query, parameters))
 
 
-def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
-    """Add the sums of a batch, and note that the hours they are in are to be summed up again."""
+def add(connection: Connection, deltas: Deltas, sensors: Sensors, stored: Int64s | None = None) -> None:
+    """Add the sums of a batch, and note that the hours they are in are to be summed up again.
+
+    `stored` is what `measured` says of the batch's coverage, if that was asked while the sensors were locked.
+    """
     spans, span_coverage = deltas.spans, deltas.span_coverage
     _make_dirty(connection, deltas, sensors)
     minutes, coverage = deltas.minutes, deltas.coverage
     if len(coverage.sensor) >= _MANY:
-        minutes, coverage = _bring_new(connection, minutes, coverage, sensors)
+        new = (measured(connection, coverage, sensors) if stored is None else stored) < 0
+        minutes, coverage = _bring_new(connection, minutes, coverage, sensors, new)
     if len(minutes.sensor):
         connection.execute(
             """
@@ -243,14 +247,17 @@ def add(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
 
 
 def _bring_new(
-    connection: Connection, minutes: MinuteDeltas, coverage: MinuteCoverage, sensors: Sensors
+    connection: Connection,
+    minutes: MinuteDeltas,
+    coverage: MinuteCoverage,
+    sensors: Sensors,
+    new: npt.NDArray[np.bool_],
 ) -> tuple[MinuteDeltas, MinuteCoverage]:
-    """Bring in by COPY the minutes of which nothing is stored, and return the others.
+    """Bring in by COPY the minutes of which nothing is stored (those of coverage are `new`), and return the others.
 
     A minute with counts has coverage, so where there is none there is nothing; nobody else can change that while the
     sensors are locked.
     """
-    new = measured(connection, coverage, sensors) < 0
     first = coverage.minute.min()
     length = max(coverage.minute.max(), minutes.minute.max(initial=0)) - first + 1
     keys = coverage.sensor * length + (coverage.minute - first)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import tracemalloc
 from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -68,6 +69,53 @@ def test_the_first_bytes_leave_before_the_rest_is_worked_out(
 
     assert before[0] == 1
     assert before[-1] == len(worked_out) == 6
+
+
+def test_the_first_of_several_pieces_is_short(
+    city: City, api: Api, worked_out: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for much does not wait for much; what fits into one piece is one."""
+    monkeypatch.setattr("footfall_api.counts.FIRST_INTERVALS", 100)
+    city.counter("markt")
+
+    stream(api, "from=2026-05-20&to=2026-05-21&resolution=1min&format=csv", len)
+    assert worked_out == [100, 500, 500, 340]
+
+    worked_out.clear()
+    stream(api, "from=2026-05-20&to=2026-05-25&resolution=15min&format=csv", len)
+    assert worked_out == [480]
+
+
+def test_a_short_answer_is_read_once(city: City, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tag is made from the counts that it has itself, read in the same state of the database."""
+    city.minutes(city.counter("markt"), datetime(2026, 5, 20, 12, tzinfo=UTC), 60, {0: 1})
+    read: list[Any] = []
+    tally = counts.tally
+
+    async def noting(connection: Any, *arguments: Any) -> Any:
+        read.append(connection)
+        return await tally(connection, *arguments)
+
+    monkeypatch.setattr(counts, "tally", noting)
+    values = api.counts("markt", from_="2026-05-20T12:00Z", to="2026-05-20T13:00Z")
+
+    assert [value["count"] for value in values] == [60]
+    assert len(read) == 1
+
+
+def test_the_rows_of_a_piece_are_limited(
+    city: City, api: Api, worked_out: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The more columns an answer has, the fewer intervals are worked out at a time."""
+    monkeypatch.setattr("footfall_api.counts.PIECE_CELLS", 200)
+    city.counter("markt")
+
+    stream(api, "from=2026-05-20&to=2026-05-21&resolution=1min&format=csv", len)
+    assert max(worked_out) == 200
+
+    worked_out.clear()
+    stream(api, "from=2026-05-20&to=2026-05-21&resolution=1min&format=csv&split=direction", len)
+    assert max(worked_out) == 100
 
 
 def test_pieces_are_large(city: City, api: Api, worked_out: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

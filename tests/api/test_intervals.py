@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from footfall_api.intervals import Resolution, calendar_edges, day_start, interval_of, local_date, local_texts
@@ -185,10 +185,14 @@ def test_a_day_may_begin_within_the_hour_that_is_skipped() -> None:
     assert shown([day_start(date(1919, 3, 31), ZoneInfo(zone))], zone) == ["31. 00:30-0400"]
 
 
-@given(zones, instants, st.lists(st.integers(0, 40 * 86_400), max_size=20))
-def test_texts_are_what_datetime_says(zone: ZoneInfo, begin: int, more: list[int]) -> None:
+@given(
+    zones, instants, st.lists(st.integers(0, 40 * 1440).map(lambda minutes: minutes * 60), max_size=20), st.booleans()
+)
+@example(ZoneInfo("Europe/Berlin"), 1774600020, [86_400] * 5, True)
+@example(ZoneInfo("Europe/Berlin"), 1792700020, [3600] * 60, True)
+def test_texts_are_what_datetime_says(zone: ZoneInfo, begin: int, more: list[int], whole: bool) -> None:
     """Every instant is written as the library writes it, whatever clocks do meanwhile."""
-    instants = list(accumulate(more, initial=begin))
+    instants = list(accumulate(more, initial=begin - begin % 60 if whole else begin))
 
     assert local_texts(instants, zone) == [datetime.fromtimestamp(each, zone).isoformat() for each in instants]
     assert local_texts([], zone) == []

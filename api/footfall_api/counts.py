@@ -141,12 +141,10 @@ async def tally_whole(
     limit: int,
     exclusions: Exclusions = NOTHING_EXCLUDED,
 ) -> Tallied | None:
-    """What a whole answer is made from if that is one piece, at most `limit` intervals, in the connection's snapshot.
+    """What an answer, or its last page, is made from if that is one piece of at most `limit` intervals; else None.
 
-    None for one of several pieces, and for the later pages of one.
+    In the connection's snapshot.
     """
-    if question.after_s is not None:
-        return None
     edges_s = next(question.pieces(min(_piece_size(groups, question), limit)))
     if edges_s[-1] < question.to_s:
         return None

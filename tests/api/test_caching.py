@@ -102,6 +102,18 @@ def test_only_reports_of_the_time_asked_about_change_an_answer(city: City, api: 
     assert version(api, **QUARTERS)[0] != quarters[0]
 
 
+def test_what_a_hand_corrects_changes_an_answer(city: City, api: Api, send: Report) -> None:
+    """Another number for the same measured time is another answer, in a short one as in one of several pieces."""
+    send(NOON, 120)
+    long = {"from_": "2026-03-09T00:00Z", "to": "2026-03-17T00:00Z", "resolution": "1min", "format": "csv"}
+    before, several = version(api), version(api, **long)
+
+    city.connection.execute("UPDATE count_minute SET count = 5")
+
+    assert version(api)[0] != before[0]
+    assert version(api, **long)[0] != several[0]
+
+
 def test_summing_up_changes_nothing(city: City, api: Api, send: Report) -> None:
     """Neither the first time nor after late data: the numbers are the same."""
     send(NOON, 120)

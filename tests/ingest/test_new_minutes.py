@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from footfall_ingest import store
 from footfall_ingest.aggregate import Deltas, MinuteCoverage, MinuteDeltas, SpanCoverage, SpanDeltas
-from footfall_testing.ingest_store import NOON
+from footfall_ingest.flush import write_batch
+from footfall_testing.ingest_store import NOON, message, report
 
 SENSORS = ("markt-1", "markt-2", "johannis-1")
 NONE = np.zeros(0, np.int64)
@@ -145,6 +147,26 @@ def test_counts_without_coverage_do_not_stop_it(
     counts, seconds = stored(connection)
     assert counts == {(0, NOON, 0, 0): 1, (0, NOON + 60, 0, 0): 8, (1, NOON, 0, 0): 1}
     assert seconds == dict.fromkeys(places, 60)
+
+
+def test_what_is_left_out_of_a_batch_does_not_shift_the_rest(
+    connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large batch with a second writer in it: the others' minutes are added to or brought in as they should be."""
+    now = datetime.fromtimestamp(NOON + 3600, UTC)
+    known = [report(sensor, 0, start=NOON, slot=60, observed=[60], cells=[(0, 0, 0, 1)]) for sensor in SENSORS[:2]]
+    half = report(SENSORS[1], 1, start=NOON + 60, slot=30, observed=[30], cells=[(0, 0, 0, 2)])
+    thief = report(SENSORS[0], 0, stream="other", start=NOON, slot=60, observed=[60, 60], cells=[(0, 0, 0, 9)])
+    rest = report(SENSORS[1], 2, start=NOON + 90, slot=30, observed=[30, 30], cells=[(0, 0, 0, 4), (1, 0, 0, 5)])
+    with copies(monkeypatch, []):
+        write_batch(connection, [message(one) for one in (*known, half)], now=now)
+
+        outcome = write_batch(connection, [message(thief), message(rest)], now=now)
+
+    assert (outcome.stored, outcome.quarantined) == (1, {"second-writer": 1})
+    found = dict(connection.execute("SELECT key, array_position(%s, id) - 1 FROM sensor", [list(SENSORS)]).fetchall())
+    counts = connection.execute("SELECT sensor, minute - %s, count FROM count_minute ORDER BY 1, 2", [NOON // 60])
+    assert [(found[key], at, count) for key, at, count in counts] == [(0, 0, 1), (1, 0, 1), (1, 1, 6), (1, 2, 5)]
 
 
 def test_a_small_batch_is_not_asked_twice(connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,22 @@ def weeks(number: int, sensor: str = "markt-1") -> list[Any]:
     ]
 
 
+def run_policies(connection: Connection) -> None:
+    """What TimescaleDB does at night."""
+    query = "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'"
+    for (job,) in connection.execute(query).fetchall():
+        connection.execute("CALL run_job(%s)", [job])
+
+
+def uncompressed_minutes(connection: Connection) -> list[tuple[Any, ...]]:
+    """Chunks of the minutes' tables that are stored by row."""
+    query = """
+        SELECT hypertable_name, range_start_integer FROM timescaledb_information.chunks
+        WHERE hypertable_name IN ('count_minute', 'coverage_minute') AND NOT is_compressed ORDER BY 1, 2
+    """
+    return connection.execute(query).fetchall()
+
+
 def compress(connection: Connection) -> int:
     """Compress every chunk there is; how many are compressed now."""
     for table in TABLES:
@@ -99,6 +115,23 @@ def test_all_is_arranged_and_migrating_again_finds_nothing_to_do(blank_timescale
     ]
 
 
+def test_the_nightly_policy_compresses_what_is_old_and_nothing_else(blank_timescale_database: str) -> None:
+    """Minutes whose chunk ended more than the days set ago are stored by column, those of today by row."""
+    migrate(blank_timescale_database)
+    with psycopg.connect(blank_timescale_database, autocommit=True) as connection:
+        write(connection, *weeks(4))
+        today = datetime.now(UTC)
+        write_batch(
+            connection, [message(report("holz-1", 0, start=int(today.timestamp()) // 60 * 60 - 600))], now=today
+        )
+
+        run_policies(connection)
+
+        tables = [table for table, _ in uncompressed_minutes(connection)]
+        assert tables in (["coverage_minute"], ["count_minute", "coverage_minute"])
+        assert write(connection, report(seq=99, start=NOON + 600, cells=[(0, 0, 0, 1)])).stored == 1
+
+
 def test_a_changed_setting_takes_effect_with_the_next_migration(
     blank_timescale_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,7 +170,8 @@ def test_a_plain_store_becomes_one_of_timescaledb_in_place(timescale_server: Any
             assert connection.execute("SELECT has_table_privilege('pg_monitor', 'count_minute', 'SELECT')").fetchone()
             chunks = connection.execute("SELECT count(*) FROM show_chunks('count_minute')").fetchall()
             assert chunks[0][0] >= 2
-            assert compress(connection) > 0
+            run_policies(connection)
+            assert uncompressed_minutes(connection) == []
             assert write(connection, report(seq=99, start=NOON + 600)).stored == 1
             roll_up(connection, NOW)
             assert wrong_hours(connection) == []

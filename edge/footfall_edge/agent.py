@@ -19,7 +19,6 @@ from footfall_contract.state import encode_health
 from footfall_edge import metrics
 from footfall_edge.clock import Clock, Moment, clock_named
 from footfall_edge.delivery import Delivery
-from footfall_edge.drivers import driver_named
 from footfall_edge.events import Event, Events
 from footfall_edge.line import Line
 from footfall_edge.machine import fingerprint
@@ -77,7 +76,7 @@ def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
                 #            acks                                notices └─────────┘
                 reading = sensors.read(batch, now)
                 lines.write(reading.replies)
-                with surviving("booking"):
+                with surviving("booking", partial(sensors.owe, reading)):
                     outbox.book(reading.entries)
                     sensors.keep(reading)
                     lines.write(reading.acknowledgements.items())  # on disk: now, not before, the devices may forget
@@ -103,7 +102,7 @@ def finish(
         batch = next_batch(events)
         now = clock.now()
         reading = sensors.read(batch, now)
-        with surviving("booking"):
+        with surviving("booking", partial(sensors.owe, reading)):
             outbox.book(reading.entries)
             sensors.keep(reading)
         delivery.note(batch, now)
@@ -168,15 +167,8 @@ def lines_of(settings: Iterable[SensorSettings], events: Events, clock: Clock) -
 
 def line_of(sensor: SensorSettings, events: Events, clock: Clock) -> Line:
     """The line of one sensor, not started."""
-    driver = driver_named(sensor.driver)
     return Line(
-        sensor.id,
-        sensor.port,
-        sensor.baud or driver.baud,
-        driver.framer(),
-        events=events,
-        clock=clock,
-        silent_s=sensor.silent_s,
+        sensor.id, sensor.port, sensor.speed, sensor.set_up, events=events, clock=clock, silent_s=sensor.silent_s
     )
 
 

@@ -4,18 +4,20 @@ import argparse
 import sqlite3
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import footfall_contract
 from footfall_edge import agent
 from footfall_edge.clock import ClockError
-from footfall_edge.drivers import UnknownDriverError, driver_names
+from footfall_edge.drivers import UnknownDriverError, driver_named, driver_names
 from footfall_edge.machine import fingerprint
 from footfall_edge.outbox import Outbox, OutboxError
 from footfall_edge.overview import overview
-from footfall_edge.probe import ProbeError, probe
-from footfall_edge.settings import EdgeSettings
+from footfall_edge.probe import ProbeError, picture, probe
+from footfall_edge.settings import EdgeSettings, SensorSettings
 from footfall_role import logs, metrics
 from footfall_role.settings import SettingsError, print_config
 from footfall_role.stop import StopSignal
@@ -54,9 +56,36 @@ def _parser() -> argparse.ArgumentParser:
 
     listen = commands.add_parser("probe", help="listen to a line and say what is on it; acknowledges nothing")
     listen.set_defaults(command=_probe)
-    listen.add_argument("--port", required=True, help="serial port, or replay:FILE for a recording of its bytes")
-    listen.add_argument("--driver", required=True, help=f"one of: {', '.join(driver_names())}")
+    listen.add_argument("--port", help="serial port, or replay:FILE for a recording of its bytes")
+    listen.add_argument("--driver", help=f"one of: {', '.join(driver_names())}")
     listen.add_argument("--baud", type=int, help="speed of the line (default: the driver's usual one)")
+    listen.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="take port, driver and everything else from edge.toml; --port and --baud still win",
+    )
+    listen.add_argument("--sensor", metavar="ID", help="which [[sensor]] of it (default: the only one)")
+    listen.add_argument(
+        "--set",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="'KEY = VALUE'",
+        help="a setting of the driver as it would stand in [[sensor]], in TOML; may be given several times",
+    )
+    listen.add_argument(
+        "--line",
+        dest="lines",
+        action="append",
+        default=[],
+        metavar="X1,Y1,X2,Y2",
+        help="a counting line in metres, for sensors that show people; may be given several times",
+    )
+    listen.add_argument(
+        "--plot", type=Path, metavar="FILE.svg", help="draw tracks, lines and crossings, to scale, into this file"
+    )
     listen.add_argument(
         "--for", dest="seconds", type=float, default=15, metavar="SECONDS", help="how long to listen (default: 15)"
     )
@@ -93,8 +122,47 @@ def _count(options: argparse.Namespace) -> None:
 
 
 def _probe(options: argparse.Namespace) -> None:
-    findings = probe(options.port, options.driver, options.baud, options.seconds)
+    sensor = probed(options)
+    findings = probe(sensor.driver, sensor.set_up, sensor.port, sensor.speed, options.seconds)
+    if options.plot is not None:
+        options.plot.write_text(picture(findings, sensor.port), encoding="utf-8")
     sys.stdout.write((findings.as_json() if options.json else findings.as_text()) + "\n")
+
+
+def probed(options: argparse.Namespace) -> SensorSettings:
+    """The sensor that a probe is to listen to: out of edge.toml, or put together from the options.
+
+    Raises:
+        SettingsError: it cannot be found, or not be set up so.
+    """
+    given: dict[str, Any] = {"id": "probe"}
+    if options.config is not None:
+        sensors = EdgeSettings.load(options.config).sensor
+        chosen = [sensor for sensor in sensors if options.sensor in (None, sensor.id)]
+        if len(chosen) != 1:
+            names = ", ".join(sensor.id for sensor in sensors)
+            raise SettingsError(f"--sensor says which of {options.config} is meant; there are: {names}")
+        given = chosen[0].model_dump()
+    given |= {key: value for key in ("port", "driver", "baud") if (value := getattr(options, key)) is not None}
+    if "port" not in given or "driver" not in given:
+        raise SettingsError("probe needs --port and --driver, or --config with a [[sensor]]")
+    driver_named(given["driver"])
+    for option in options.options:
+        try:
+            given |= tomllib.loads(option)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"--set {option!r} is not TOML such as 'slave = 3': {error}") from error
+    if options.lines:
+        given["line"] = [_line_of(text) for text in options.lines]
+    return SensorSettings.given(given)
+
+
+def _line_of(text: str) -> dict[str, list[float]]:
+    try:
+        x1, y1, x2, y2 = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise SettingsError(f"--line {text}: expected four numbers of metres, such as 0,0,0,6") from error
+    return {"from": [x1, y1], "to": [x2, y2]}
 
 
 def _outbox(options: argparse.Namespace) -> None:

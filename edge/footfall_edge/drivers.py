@@ -1,30 +1,40 @@
 """What the edge asks of a make of sensor, and where it finds the driver for one.
 
-A driver is one module. It brings a framer for its bytes and a session that turns frames into counts, both pure: a
-session is an immutable value, and each of its methods returns the next one together with what is to be stored and
-sent. So the agent can throw a step away when the outbox could not store it, and go on from the session before it.
+A driver is one module with one class. The class is what edge.toml may say of such a sensor: its fields are the keys of
+``[[sensor]]`` that only it knows. It brings a framer for the bytes on the line and a session that turns frames into
+counts, both pure: a session is an immutable value, and each of its methods returns the next one together with what is
+to be stored and sent. So the agent can throw a step away when the outbox could not store it, and go on from the session
+before it.
+
+transport (`line`) → framer → tracks (`tracker`) or totals (`totals`) → counts
 
 The edge's own drivers are in `BUILT_IN`. Others come as packages with an entry point in the group
-``footfall.drivers``; its name is what `driver` in edge.toml says, its object a `Driver`.
+``footfall.drivers``; its name is what `driver` in edge.toml says, its object a subclass of `Driver`.
+docs/sensors/new-driver.md shows how one is written.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final, Generic, Protocol, Self, TypeVar, cast
+from typing import ClassVar, Final, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast, runtime_checkable
 
 from footfall_edge.clock import Moment
 from footfall_edge.counts import Count, Cursor
 from footfall_edge.framer import Frame, Framer
+from footfall_role.settings import Section
 
 ENTRY_POINTS: Final = "footfall.drivers"
 
 BUILT_IN: Final = {
-    "reference": "footfall_edge.reference:DRIVER",
+    "ld2450": "footfall_edge.ld2450:Ld2450",
+    "reference": "footfall_edge.reference:ReferenceCounter",
 }
-"""Name in edge.toml → module:object."""
+"""Name in edge.toml → module:class."""
+
+Parity: TypeAlias = Literal["none", "even", "odd"]
 
 
 S_co = TypeVar("S_co", covariant=True)
@@ -42,6 +52,10 @@ class Outcome(StrEnum):
     """It cannot be placed in time yet; the device keeps it."""
     TOLD = "told"
     """It carried no counts: a greeting, the device's health."""
+    SEEN = "seen"
+    """It showed who is there, or how far the device's totals are."""
+    IMPLAUSIBLE = "implausible"
+    """It said something that cannot be, which was left out."""
     UNREADABLE = "unreadable"
     """Its checksum is right and its content is not what the protocol says."""
     UNKNOWN = "unknown"
@@ -65,7 +79,7 @@ class Booking:
 
     counts: tuple[Count, ...]
     cursor: Cursor | None
-    """None for a device that keeps nothing to be acknowledged."""
+    """None for a device of which nothing need be known after a restart."""
 
 
 class Session(Protocol):
@@ -82,7 +96,10 @@ class Session(Protocol):
         """A frame came in at `at`."""
 
     def tick(self, now: Moment) -> "Step[Self]":
-        """Time passed; called several times a second, and after each `heard`."""
+        """Time passed; called several times a second while the line is open, and after each `heard`."""
+
+    def closed(self, now: Moment) -> "Step[Self]":
+        """The line was closed, as it is before the process ends: what was seen is to be booked now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +133,8 @@ class Survey(Protocol):
     def passages(self) -> Mapping[str, int]:
         """Passages by direction, ``in`` and ``out``."""
 
-    def greeting(self) -> bytes:
-        """What to send when the line was opened, so that the device says who it is; may be empty."""
+    def question(self, now_s: float) -> bytes:
+        """What to send at `now_s`, monotonic seconds, so that the device says something; empty most of the time."""
 
     def see(self, frame: Frame) -> None:
         """Take note of a frame."""
@@ -126,20 +143,50 @@ class Survey(Protocol):
         """What was learnt of the device, for a person, one thing a line."""
 
 
-class Driver(Protocol):
-    """One make of sensor."""
+@runtime_checkable
+class Drawn(Protocol):
+    """A survey that can make a picture of what it saw."""
 
-    baud: int
+    def draw(self, title: str) -> str:
+        """The picture as SVG text, with `title` on it."""
+
+
+class Driver(Section, ABC):
+    """One make of sensor, set up as ``[[sensor]]`` in edge.toml says: its fields are the keys that only it knows."""
+
+    usual_baud: ClassVar[int] = 115200
     """The speed its line usually has."""
+    usual_parity: ClassVar[Parity] = "none"
+    preamble: ClassVar[bytes] = b""
+    """Ends, for the device, a message of ours that was cut short; sent before the first one on a newly opened line."""
+    remembers: ClassVar[bool] = False
+    """Whether the device says again, or keeps in a total, what was not stored. What any other device showed is kept in
+    this process's memory while the outbox cannot be written."""
 
+    @abstractmethod
     def framer(self) -> Framer:
         """A framer for a newly opened line."""
 
-    def session(self, cursors: Iterable[Cursor]) -> Session:
-        """A session that goes on from what is booked of the devices seen on this line so far."""
+    @abstractmethod
+    def session(self, cursors: Iterable[Cursor], *, slot_s: int = 10) -> Session:
+        """A session that goes on from what is booked of the devices seen on this line so far.
 
+        `slot_s`: seconds of a slot. Counts had better not reach beyond one, or they become spans.
+        """
+
+    @abstractmethod
     def survey(self) -> Survey:
         """A survey for a probe."""
+
+    def rouse(self) -> str:
+        """Make a device speak that has said nothing since its line was opened; called from the line's thread.
+
+        May open other ports and take seconds. Returns what was done, for the log; empty if nothing.
+
+        Raises:
+            OSError: it cannot be done; the message says why, and the line is opened again later.
+        """
+        return ""
 
 
 class UnknownDriverError(LookupError):
@@ -151,7 +198,7 @@ def driver_names() -> list[str]:
     return sorted({*BUILT_IN, *(found.name for found in _installed())})
 
 
-def driver_named(name: str) -> Driver:
+def driver_named(name: str) -> type[Driver]:
     """The driver called `name`.
 
     Raises:
@@ -159,10 +206,10 @@ def driver_named(name: str) -> Driver:
     """
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
-        return cast("Driver", getattr(import_module(module), attribute))
+        return cast("type[Driver]", getattr(import_module(module), attribute))
     for found in _installed():
         if found.name == name:
-            return cast("Driver", found.load())
+            return cast("type[Driver]", found.load())
     raise UnknownDriverError(f"there is no driver {name!r}; there are: {', '.join(driver_names())}")
 
 

@@ -54,6 +54,9 @@ class Framer(Protocol):
     def feed(self, data: bytes) -> list[Frame]:
         """Take more bytes; return the frames they complete."""
 
+    def finish(self) -> list[Frame]:
+        """No more bytes will come: return the frames that only waited for what follows them, and forget the rest."""
+
     def reset(self) -> None:
         """Forget the unfinished frame: the line was opened anew."""
 
@@ -96,6 +99,11 @@ class CobsFramer:
             frames += self._end()
         self._take(rest)
         return frames
+
+    def finish(self) -> list[Frame]:
+        """A frame is complete with its delimiter: none waits."""
+        self.reset()
+        return []
 
     def reset(self) -> None:
         """Forget the unfinished frame: the line was opened anew."""

@@ -9,19 +9,20 @@ import contextlib
 import errno
 import fcntl
 import logging
+import math
 import os
 import random
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import serial
 
 from footfall_edge.clock import Clock
+from footfall_edge.drivers import Driver, Parity
 from footfall_edge.events import Closed, Events, Heard, Opened
-from footfall_edge.framer import Framer
 from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ WRITE_TIMEOUT_S: Final = 0.5
 """A device that takes nothing for so long is not told: what it missed is said again."""
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
+ROUSE_S: Final = 3.0
+"""A device that has said nothing valid for so long after its line was opened is told to speak, if it can be."""
 _MANY_EVENTS: Final = 2000
 """Events in the queue from which a reader lets the operating system's buffer fill instead."""
 
@@ -68,7 +71,23 @@ class Backoff:
         self.failures = 0
 
 
-def open_port(port: str, baud: int) -> serial.Serial:
+_PARITIES: Final[Mapping[Parity, str]] = {
+    "none": serial.PARITY_NONE,
+    "even": serial.PARITY_EVEN,
+    "odd": serial.PARITY_ODD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How the characters of a line are sent; they have eight data bits."""
+
+    baud: int
+    parity: Parity = "none"
+    stop_bits: int = 1
+
+
+def open_port(port: str, speed: Speed) -> serial.Serial:
     """Open a serial port for this process alone. What lay in it before is thrown away (pyserial does that).
 
     `port` is a path, best a link under /dev/serial/by-id, which is resolved now, or a pyserial URL such as
@@ -77,14 +96,19 @@ def open_port(port: str, baud: int) -> serial.Serial:
     Raises:
         OSError: it cannot be opened; `why` makes a sentence of it.
     """
+    how: dict[str, Any] = {
+        "baudrate": speed.baud,
+        "parity": _PARITIES[speed.parity],
+        "stopbits": speed.stop_bits,
+        "timeout": READ_TIMEOUT_S,
+        "write_timeout": WRITE_TIMEOUT_S,
+    }
     try:
         if "://" in port:
-            return serial.serial_for_url(port, baudrate=baud, timeout=READ_TIMEOUT_S, write_timeout=WRITE_TIMEOUT_S)
-        opened = serial.Serial(
-            os.path.realpath(port), baud, timeout=READ_TIMEOUT_S, write_timeout=WRITE_TIMEOUT_S, exclusive=True
-        )
+            return serial.serial_for_url(port, **how)
+        opened = serial.Serial(os.path.realpath(port), exclusive=True, **how)
     except (ValueError, termios.error) as error:
-        raise OSError(errno.EINVAL, f"{port} cannot be opened at {baud} baud: {error}") from error
+        raise OSError(errno.EINVAL, f"{port} cannot be opened at {speed.baud} baud: {error}") from error
     try:
         _take_possession(opened.fileno(), str(opened.name))
     except BaseException:
@@ -127,8 +151,8 @@ class Line:
         self,
         sensor: str,
         port: str,
-        baud: int,
-        framer: Framer,
+        speed: Speed,
+        driver: Driver,
         *,
         events: Events,
         clock: Clock,
@@ -138,8 +162,9 @@ class Line:
         """`silent_s` seconds without a valid frame make the thread close the port and open it again."""
         self.sensor = sensor
         self._port_name = port
-        self._baud = baud
-        self._framer = framer
+        self._speed = speed
+        self._driver = driver
+        self._framer = driver.framer()
         self._events = events
         self._clock = clock
         self._silent_s = silent_s
@@ -169,7 +194,7 @@ class Line:
                 return False
             try:
                 # What was cut short the last time ends here, so that it does not spoil this.
-                self._port.write(b"\0" + data if self._cut_short else data)
+                self._port.write(self._driver.preamble + data if self._cut_short else data)
             except OSError:
                 # The reader sees for itself if the device is gone.
                 self._cut_short = True
@@ -198,7 +223,7 @@ class Line:
             self._stop.wait(self._backoff.next_s())
 
     def _open_and_read(self) -> None:
-        port = open_port(self._port_name, self._baud)
+        port = open_port(self._port_name, self._speed)
         try:
             self._framer.reset()
             with self._port_lock:
@@ -213,18 +238,27 @@ class Line:
 
     def _read(self, port: serial.Serial) -> None:
         heard_s = self._clock.now().monotonic_s
+        rouse_s = heard_s + ROUSE_S
         for data in _chunks(port, self._stop):
             now = self._clock.now()
             if data:
                 frames = tuple(self._framer.feed(data))
                 self._events.put(Heard(self.sensor, now, frames, self._framer.counts, self._framer.last_fault))
                 if frames:
-                    heard_s = now.monotonic_s
+                    heard_s, rouse_s = now.monotonic_s, math.inf
                     self._backoff.reset()
+            if now.monotonic_s >= rouse_s:
+                rouse_s = math.inf
+                self._rouse()
             if now.monotonic_s - heard_s > self._silent_s:
                 raise SilentError(f"no valid frame for {self._silent_s:g} s")
             while self._events.qsize() > _MANY_EVENTS and not self._stop.wait(READ_TIMEOUT_S):
                 pass
+
+    def _rouse(self) -> None:
+        done = self._driver.rouse()
+        if done:
+            log.info("device was told to speak", extra=facts(sensor=self.sensor, done=done))
 
 
 def _chunks(port: serial.Serial, stop: threading.Event) -> Iterator[bytes]:

@@ -144,14 +144,16 @@ class Tally:
 
 
 @contextmanager
-def surviving(what: str) -> Iterator[None]:
+def surviving(what: str, otherwise: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Go on after `what` could not be written: the disk is full, or slow, or gone for the moment.
 
-    Nothing of it was stored, so nothing of it was told to anyone, and whoever said it will say it again.
+    Nothing of it was stored, so nothing of it was told to anyone, and whoever said it will say it again; `otherwise` is
+    for what nobody will say again.
     """
     try:
         yield
     except sqlite3.OperationalError as error:
+        otherwise()
         metrics.OUTBOX_ERRORS.inc()
         log.error("the outbox cannot be written", extra=facts(during=what, reason=error))  # noqa: TRY400  # no traceback
 

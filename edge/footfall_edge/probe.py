@@ -1,10 +1,11 @@
 """``footfall-edge probe``: what does this line say? Listens without an outbox, a broker or a settings file.
 
 It never acknowledges a count, so whatever the device has not delivered yet is still there afterwards. A port name of
-``replay:FILE`` reads a recording of raw bytes instead.
+``replay:FILE`` reads a recording of raw bytes instead, of any size in the same memory.
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from footfall_edge.drivers import Survey, driver_named
+from footfall_edge.drivers import Drawn, Driver, Survey
 from footfall_edge.framer import LineCounts
-from footfall_edge.line import open_port, why
+from footfall_edge.line import ROUSE_S, Speed, open_port, why
 
 REPLAY: Final = "replay:"
 _CHUNK: Final = 4096
@@ -66,19 +67,17 @@ class Findings:
         return "\n".join(lines)
 
 
-def probe(port: str, driver: str, baud: int | None, seconds: float) -> Findings:
-    """Listen on `port` for `seconds`, or read the recording it names to its end.
+def probe(name: str, driver: Driver, port: str, speed: Speed, seconds: float) -> Findings:
+    """Listen on `port` for `seconds`, or read the recording it names to its end; `name` is what the driver is called.
 
     Raises:
-        UnknownDriverError: there is no such driver.
         ProbeError: the line could not be opened or was lost.
     """
-    chosen = driver_named(driver)
-    framer, survey = chosen.framer(), chosen.survey()
+    framer, survey = driver.framer(), driver.survey()
     if port.startswith(REPLAY):
         chunks = _recorded(Path(port.removeprefix(REPLAY)))
     else:
-        chunks = _heard(port, baud or chosen.baud, survey.greeting(), seconds)
+        chunks = _heard(port, speed, driver, survey, seconds)
     try:
         for chunk in chunks:
             for frame in framer.feed(chunk):
@@ -87,9 +86,21 @@ def probe(port: str, driver: str, baud: int | None, seconds: float) -> Findings:
         raise ProbeError(f"{port}: {why(error)}") from error
     except KeyboardInterrupt:
         pass  # heard enough
-    if port.startswith(REPLAY):
-        framer.reset()  # a recording goes on no further: what is left of it is no frame
-    return Findings(driver, framer.counts, survey, framer.last_fault)
+    # A recording goes on no further, and to a line nobody listens any more: what is left of it is no frame.
+    for frame in framer.finish():
+        survey.see(frame)
+    return Findings(name, framer.counts, survey, framer.last_fault)
+
+
+def picture(findings: Findings, port: str) -> str:
+    """What a probe saw, as SVG text.
+
+    Raises:
+        ProbeError: the driver's sensors show nothing that could be drawn.
+    """
+    if not isinstance(findings.survey, Drawn):
+        raise ProbeError(f"a sensor of driver {findings.driver} shows no positions: there is nothing to draw")
+    return findings.survey.draw(f"{findings.driver} on {port}")
 
 
 def _recorded(path: Path) -> Iterator[bytes]:
@@ -98,10 +109,20 @@ def _recorded(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _heard(port: str, baud: int, greeting: bytes, seconds: float) -> Iterator[bytes]:
+def _heard(port: str, speed: Speed, driver: Driver, survey: Survey, seconds: float) -> Iterator[bytes]:
     deadline = time.monotonic() + seconds
-    with closing(open_port(port, baud)) as line:
-        if greeting:
-            line.write(b"\0" + greeting)
+    rouse_s: float = time.monotonic() + ROUSE_S
+    with closing(open_port(port, speed)) as line:
+        before = driver.preamble
         while time.monotonic() < deadline:
-            yield line.read(max(1, line.in_waiting))
+            question = survey.question(time.monotonic())
+            if question:
+                line.write(before + question)
+                before = b""
+            heard = line.read(max(1, line.in_waiting))
+            if heard:
+                rouse_s = math.inf
+            elif time.monotonic() >= rouse_s:
+                rouse_s = math.inf
+                driver.rouse()
+            yield heard

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from types import MappingProxyType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from footfall_contract.words import MAX_START, Direction
 from footfall_edge.clock import Moment
@@ -292,6 +292,10 @@ class ReferenceSession:
             return Step(self)
         return Step(replace(self, told_time_s=now.monotonic_s), reply=encode_time(now.utc_ms))
 
+    def closed(self, now: Moment) -> Step[Self]:  # noqa: ARG002  # every interval was booked when it came
+        """Nothing waits here: what was not booked is in the device."""
+        return Step(self)
+
     def heard(self, frame: Frame, at: Moment) -> Step[Self]:
         """Book, refuse or take note of a frame."""
         try:
@@ -448,6 +452,7 @@ class ReferenceSurvey:
 
     def __init__(self) -> None:
         self._passages = {"in": 0, "out": 0}
+        self._asked = False
         self._seen: set[tuple[int, int, int]] = set()
         self._boots: set[tuple[int, int]] = set()
         self._devices: dict[int, str] = {}
@@ -462,8 +467,11 @@ class ReferenceSurvey:
         """How often a device was seen to start anew."""
         return len(self._boots) - len({device for device, _ in self._boots})
 
-    def greeting(self) -> bytes:
-        """A HELLO-REQUEST. Nothing is ever acknowledged here: the intervals stay in the device."""
+    def question(self, now_s: float) -> bytes:  # noqa: ARG002  # once is enough
+        """A HELLO-REQUEST, once. Nothing is ever acknowledged here: the intervals stay in the device."""
+        if self._asked:
+            return b""
+        self._asked = True
         return encode_hello_request()
 
     def see(self, frame: Frame) -> None:
@@ -498,16 +506,18 @@ class ReferenceSurvey:
         return [self._devices[device] for device in sorted(self._devices)]
 
 
-class ReferenceDriver:
-    """The driver called ``reference``."""
+class ReferenceCounter(Driver):
+    """The driver called ``reference``. It needs no settings of its own."""
 
-    baud = 115200
+    usual_baud: ClassVar[int] = 115200
+    preamble: ClassVar[bytes] = b"\0"
+    remembers: ClassVar[bool] = True
 
     def framer(self) -> CobsFramer:
         """COBS frames of protocol version 1."""
         return CobsFramer(VERSION)
 
-    def session(self, cursors: Iterable[Cursor]) -> ReferenceSession:
+    def session(self, cursors: Iterable[Cursor], *, slot_s: int = 10) -> ReferenceSession:  # noqa: ARG002  # it cuts by itself
         """A session that goes on from what is booked."""
         return ReferenceSession(peers={cursor.device: Peer(cursor) for cursor in cursors})
 
@@ -516,4 +526,4 @@ class ReferenceDriver:
         return ReferenceSurvey()
 
 
-DRIVER: Final[Driver] = ReferenceDriver()
+DRIVER: Final = ReferenceCounter()

@@ -2,10 +2,12 @@
 
 `Sensors.read` changes nothing that matters: it works out what a batch of events comes to. Only `keep`, called when
 that is stored, makes it so. When the outbox could not store it the reading is dropped, and the devices, which hear
-nothing, say it all again.
+nothing, say it all again. Those that never say anything twice are gone on with all the same (`owe`): what they showed
+is added up here and goes with the next reading.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,12 +15,13 @@ from typing import Final
 from footfall_contract.state import SensorHealth
 from footfall_edge import metrics
 from footfall_edge.clock import Moment
-from footfall_edge.drivers import Booking, Session, Step, driver_named
+from footfall_edge.counts import Cursor
+from footfall_edge.drivers import Booking, Session, Step
 from footfall_edge.events import Closed, Event, Heard, Opened
 from footfall_edge.health import LineHealth
 from footfall_edge.outbox import Entry, Outbox
 from footfall_edge.settings import SensorSettings
-from footfall_edge.slots import place, silent_slots
+from footfall_edge.slots import Piece, place, silent_slots
 from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
@@ -59,8 +62,10 @@ class Sensors:
         self._slot_s = slot_s
         self._outbox = outbox
         self._sessions: dict[str, Session] = {
-            sensor.id: driver_named(sensor.driver).session(outbox.cursors(sensor.id)) for sensor in settings
+            sensor.id: sensor.set_up.session(outbox.cursors(sensor.id), slot_s=slot_s) for sensor in settings
         }
+        self._forgetful = frozenset(sensor.id for sensor in settings if not sensor.set_up.remembers)
+        self._owed: list[Entry] = []
         self._health = {sensor.id: LineHealth(sensor.id, sensor.silent_s, now) for sensor in settings}
         self._open: set[str] = set()
         self._booked_until: dict[str, int] = {}
@@ -74,7 +79,7 @@ class Sensors:
 
     def read(self, batch: Iterable[Event], now: Moment) -> Reading:
         """What `batch` and the passing of time come to."""
-        reading = Reading(sessions=dict(self._sessions))
+        reading = Reading(sessions=dict(self._sessions), entries=list(self._owed))
         for event in batch:
             if isinstance(event, Opened | Closed | Heard):
                 self._listen(event, reading)
@@ -89,6 +94,7 @@ class Sensors:
     def keep(self, reading: Reading) -> None:
         """`reading` is stored: go on from there."""
         self._sessions = reading.sessions
+        self._owed = []
         self._booked_until |= reading.booked_until
         for sensor, outcome in reading.outcomes:
             metrics.OUTCOMES.labels(sensor, outcome).inc()
@@ -98,6 +104,12 @@ class Sensors:
                 metrics.PASSAGES.labels(entry.sensor).inc(passages)
                 if not piece.measured_ms:
                     metrics.RECOVERED_PASSAGES.labels(entry.sensor).inc(passages)
+
+    def owe(self, reading: Reading) -> None:
+        """`reading` could not be stored: keep what the devices will not say again, for the next one."""
+        for sensor in self._forgetful:
+            self._sessions[sensor] = reading.sessions[sensor]
+        self._owed = list(_added_up(entry for entry in reading.entries if entry.sensor in self._forgetful))
 
     def note_silence(self, now: Moment) -> None:
         """Have slots reported as not observed for which nothing came in time, from when this process began."""
@@ -149,6 +161,7 @@ class Sensors:
         elif isinstance(event, Closed):
             log.warning("line closed", extra=facts(sensor=sensor, reason=event.reason))
             self._open.discard(sensor)
+            _take(reading, sensor, reading.sessions[sensor].closed(event.at), self._slot_s)
         else:
             metrics.FRAMES.labels(sensor).inc(event.counts.frames - before.frames)
             metrics.BAD_FRAMES.labels(sensor).inc(event.counts.bad_frames - before.bad_frames)
@@ -181,3 +194,24 @@ def _enter(reading: Reading, sensor: str, booking: Booking, slot_s: int) -> None
         reading.booked_until[sensor] = max(count.end_ms for count in booking.counts) // 1000
     if booking.cursor is not None:
         log.debug("booked", extra=facts(sensor=sensor, boot=booking.cursor.boot, seq=booking.cursor.seq))
+
+
+def _added_up(entries: Iterable[Entry]) -> Iterable[Entry]:
+    """One entry for each sensor, in which each slot and span is once."""
+    pieces: dict[str, dict[tuple[int, int], Piece]] = {}
+    cursors: dict[str, Cursor | None] = {}
+    for entry in entries:
+        mine = pieces.setdefault(entry.sensor, {})
+        for piece in entry.pieces:
+            key = piece.start, piece.length
+            mine[key] = _sum(mine[key], piece) if key in mine else piece
+        cursors[entry.sensor] = entry.cursor or cursors.get(entry.sensor)
+    return [Entry(sensor, tuple(mine.values()), cursors[sensor]) for sensor, mine in pieces.items()]
+
+
+def _sum(one: Piece, other: Piece) -> Piece:
+    total: Counter[tuple[int, int]] = Counter()
+    for direction, class_, number in (*one.passages, *other.passages):
+        total[direction, class_] += number
+    passages = tuple((direction, class_, number) for (direction, class_), number in total.items())
+    return Piece(one.start, one.length, one.measured_ms + other.measured_ms, passages)

@@ -1,17 +1,27 @@
 """edge.toml: what an edge reads, where it keeps and where it sends. Checked before anything is opened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from footfall_contract.errors import ContractError
 from footfall_contract.words import SLOT_LENGTHS_S, check_id
 from footfall_edge.clock import ClockName
-from footfall_edge.drivers import driver_names
+from footfall_edge.drivers import Driver, Parity, driver_named, driver_names
+from footfall_edge.line import Speed
 from footfall_edge.window import FIRST_RESEND_S, LONGEST_RESEND_S
-from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
+from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section, SettingsError
 
 
 def _identifier(value: str) -> str:
@@ -65,13 +75,69 @@ class ReportSettings(Section):
 
 
 class SensorSettings(Section):
-    """One sensor and the line it is on."""
+    """One sensor and the line it is on. What else stands in its table is for its driver, which says what it knows."""
+
+    model_config = ConfigDict(extra="allow")
 
     id: Identifier = Field(description="the sensor's name everywhere; it stays with the place it counts at")
     driver: Annotated[str, AfterValidator(_driver)] = Field(description="what speaks on the line")
     port: str = Field(min_length=1, description="path of the serial port, best under /dev/serial/by-id")
     baud: int | None = Field(None, ge=50, le=4_000_000, description="speed of the line; none: the driver's usual one")
+    parity: Parity | None = Field(None, description="none, even or odd; not set: the driver's usual one")
+    stop_bits: Annotated[int, Field(ge=1, le=2)] = Field(1, description="1 or 2")
     silent_s: float = Field(35, ge=1, le=86400, description="seconds without a valid frame until the line is reopened")
+    _set_up: Driver = PrivateAttr()
+
+    @property
+    def set_up(self) -> Driver:
+        """The driver, with what this table says for it."""
+        return self._set_up
+
+    @property
+    def speed(self) -> Speed:
+        """How the characters of the line are sent."""
+        return Speed(self.baud or self._set_up.usual_baud, self.parity or self._set_up.usual_parity, self.stop_bits)
+
+    @classmethod
+    def given(cls, table: Mapping[str, Any]) -> Self:
+        """The sensor that `table` describes as a ``[[sensor]]`` would.
+
+        Raises:
+            SettingsError: it cannot be used so; one line for each fault.
+        """
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_faults(error))) from error
+
+    @model_validator(mode="after")
+    def _let_the_driver_judge(self) -> Self:
+        try:
+            self._set_up = driver_named(self.driver).model_validate(self.__pydantic_extra__ or {})
+        except ValidationError as error:
+            raise ValueError(f"driver {self.driver}: {'; '.join(_faults(error))}") from error
+        return self
+
+    @model_serializer(mode="wrap")
+    def _with_the_drivers(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        own = {name: value for name, value in plain(self).items() if name in type(self).model_fields}
+        return own | self._set_up.model_dump(by_alias=True)
+
+
+def _faults(error: ValidationError) -> list[str]:
+    sentences = []
+    for fault in error.errors(include_url=False):
+        place = ".".join(str(part) for part in fault["loc"])
+        given = fault.get("input")
+        if fault["type"] == "extra_forbidden":
+            sentences.append(f"{place} is not a setting of it (it has {given!r})")
+        elif fault["type"] == "missing":
+            sentences.append(f"{place} is missing")
+        else:
+            value = "" if isinstance(given, dict) else f" (it is {given!r})"
+            message = fault["msg"].removeprefix("Value error, ")
+            sentences.append(f"{place}: {message}{value}" if place else message)
+    return sentences
 
 
 class EdgeSettings(RoleSettings):

@@ -273,6 +273,6 @@ def test_probe_says_why_it_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["probe", "--port", str(tmp_path / "tty"), "--driver", "reference"]) == 1
     assert "tty: there is no such port" in capsys.readouterr().err
     assert main(["probe", "--port", "replay:x", "--driver", "sonar"]) == 1
-    assert "no driver 'sonar'; there are: reference" in capsys.readouterr().err
+    assert "no driver 'sonar'; there are: ld2450" in capsys.readouterr().err
     assert main(["probe", "--port", f"replay:{tmp_path / 'none'}", "--driver", "reference"]) == 1
     assert "none: there is no such" in capsys.readouterr().err

@@ -6,29 +6,29 @@ import pytest
 
 from footfall_edge import drivers
 from footfall_edge.drivers import UnknownDriverError, driver_named, driver_names
-from footfall_edge.reference import DRIVER
+from footfall_edge.reference import ReferenceCounter
 
 
 def test_the_reference_driver_is_there() -> None:
     """Its name leads to it."""
-    assert driver_named("reference") is DRIVER
+    assert driver_named("reference") is ReferenceCounter
     assert "reference" in driver_names()
 
 
 def test_an_unknown_driver_is_answered_with_those_there_are() -> None:
     """The message lists the names that can be used."""
-    with pytest.raises(UnknownDriverError, match="no driver 'modbuss'; there are: reference"):
+    with pytest.raises(UnknownDriverError, match=r"no driver 'modbuss'; there are: ld2450, .*reference"):
         driver_named("modbuss")
 
 
 def test_another_package_can_bring_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry point in the group footfall.drivers is a driver; the edge's own cannot be replaced by one."""
     found = [
-        EntryPoint("turnstile", "footfall_edge.reference:DRIVER", drivers.ENTRY_POINTS),
+        EntryPoint("turnstile", "footfall_edge.reference:ReferenceCounter", drivers.ENTRY_POINTS),
         EntryPoint("reference", "nowhere:NOTHING", drivers.ENTRY_POINTS),
     ]
     monkeypatch.setattr(drivers, "entry_points", lambda group: found if group == "footfall.drivers" else [])
 
-    assert driver_names() == ["reference", "turnstile"]
-    assert driver_named("turnstile") is DRIVER
-    assert driver_named("reference") is DRIVER
+    assert driver_names() == sorted([*drivers.BUILT_IN, "turnstile"])
+    assert driver_named("turnstile") is ReferenceCounter
+    assert driver_named("reference") is ReferenceCounter

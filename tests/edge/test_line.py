@@ -17,8 +17,9 @@ import serial
 from edge.device_model import hello
 from footfall_edge.clock import Clock
 from footfall_edge.events import Closed, Event, Events, Heard, Opened
-from footfall_edge.framer import CobsFramer, Frame
-from footfall_edge.line import Backoff, Line, open_port, why
+from footfall_edge.framer import Frame
+from footfall_edge.line import Backoff, Line, Speed, open_port, why
+from footfall_edge.reference import DRIVER
 from footfall_sim.line import PtyLine
 from footfall_testing.waiting import wait_until
 
@@ -34,8 +35,8 @@ class Host:
         self.line = Line(
             "markt-1",
             str(port),
-            115_200,
-            CobsFramer(1),
+            Speed(115_200),
+            DRIVER,
             events=self.events,
             clock=Clock(),
             silent_s=silent_s,
@@ -199,8 +200,8 @@ def test_a_line_that_talks_stays_open(pty: PtyLine, link: Path) -> None:
 def test_a_port_that_another_process_has_is_waited_for(pty: PtyLine, link: Path) -> None:
     """While another footfall-edge has the port the thread says so and tries on; then it opens."""
     program = (
-        "import sys; from footfall_edge.line import open_port\n"
-        "port = open_port(sys.argv[1], 9600); print(1, flush=True); sys.stdin.read()"
+        "import sys; from footfall_edge.line import Speed, open_port\n"
+        "port = open_port(sys.argv[1], Speed(9600)); print(1, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(link)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -224,9 +225,9 @@ def test_a_port_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
     """No such file, no serial device, no permission for the speed: why, in words."""
     (tmp_path / "file").write_text("no device")
     with pytest.raises(OSError, match="nothing") as missing:
-        open_port(str(tmp_path / "nothing"), 115_200)
+        open_port(str(tmp_path / "nothing"), Speed(115_200))
     with pytest.raises(OSError, match="Could not configure") as no_device:
-        open_port(str(tmp_path / "file"), 115_200)
+        open_port(str(tmp_path / "file"), Speed(115_200))
 
     assert why(missing.value) == "there is no such port; is the device plugged in?"
     assert why(no_device.value) == "it is no serial port"
@@ -235,7 +236,7 @@ def test_a_port_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
 
 def test_a_port_of_the_network_is_a_port() -> None:
     """The URLs of pyserial work: a line behind a serial device server is read like one of the box itself."""
-    with open_port("loop://", 115_200) as port:
+    with open_port("loop://", Speed(115_200)) as port:
         port.write(b"there and back")
 
         assert port.read(14) == b"there and back"

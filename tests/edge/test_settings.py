@@ -56,7 +56,7 @@ def test_the_sample_shows_the_defaults(tmp_path: Path) -> None:
         shown = re.sub(rf"^{key}.*$", "", shown, flags=re.MULTILINE)
     switched_on = load(tmp_path, shown).model_dump()
     plain = EdgeSettings.load(SAMPLE).model_dump()
-    switched_on["sensor"][0]["baud"] = None
+    switched_on["sensor"][0].update(baud=None, parity=None)
 
     assert len(tomllib.loads(shown)["outbox"]) == 3
     assert switched_on == plain
@@ -97,7 +97,7 @@ def test_printed_settings_are_settings(tmp_path: Path) -> None:
     [
         (('node = "box-1"', 'node = "Box 1"'), "node: expected 1 to 63 of a-z, 0-9"),
         (('id = "markt-1"', 'id = "-markt"'), "sensor.0.id: expected 1 to 63 of a-z, 0-9"),
-        (("reference", "modbuss"), "sensor.0.driver: there is no such driver; there are: reference"),
+        (("reference", "modbuss"), "sensor.0.driver: there is no such driver; there are: ld2450"),
         (("[outbox]", "[report]\nslot_s = 7\n[outbox]"), "report.slot_s: a slot divides a minute: 1, 2, 3"),
         (("[outbox]", "[report]\nevery_s = 25\n[outbox]"), "every_s = 25 is not a multiple of slot_s = 10"),
         (('clock = "system"', 'clock = "sundial"'), "clock: Input should be 'system' or 'ntp'"),

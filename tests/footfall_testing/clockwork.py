@@ -202,7 +202,7 @@ class Box:
         self.clock = Clock(
             lambda: self.synchronised, wall_ms=lambda: round(self.wall_s * 1000), monotonic_s=self._monotonic_s
         )
-        driver = driver_named("reference")
+        driver = driver_named("reference")()
         plugged = {sensor: line.plugged for sensor, line in self.lines.items()}
         self.lines = {
             device.sensor: Line(device, driver.framer(), plugged.get(device.sensor, True)) for device in self.devices

@@ -1,0 +1,134 @@
+"""Who is who from frame to frame: targets → tracks. Pure.
+
+A sensor that follows people itself gives each target the id of its track: `follow`. One that does not, and hands its
+targets out in any order, leaves that to us: `associate` gives each target to the track whose way on it fits best, in
+such a way that all of them together fit best (the fewest and shortest jumps), and none farther than a gate.
+
+Tracks are counted in frames and not in seconds: what a recording shows does not depend on how fast it is read.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from footfall_edge.geometry import Target
+
+GATE_M: Final = 0.6
+"""Metres between where somebody was expected and where somebody is seen, that are still the same person. At 10 frames
+a second nobody walks so far between two of them."""
+GATE_GROWTH_M: Final = 0.15
+"""Metres by which the gate grows with each frame in which a track was not seen."""
+JUMP_M: Final = 1.5
+"""Metres by which a track that the sensor numbers may be away from where it was expected. Beyond that somebody else has
+got its number."""
+MOST_MISSES: Final = 8
+"""Frames in a row in which a track may be missing before it is given up."""
+SMOOTHING: Final = 0.35
+"""Share of the newest step in a track's velocity; the rest is what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Somebody on their way."""
+
+    id: int
+    x: float
+    y: float
+    vx: float = 0.0
+    """Metres a frame."""
+    vy: float = 0.0
+    age: int = 1
+    """Frames in which it was seen."""
+    misses: int = 0
+    """Frames since it was last seen."""
+
+    @property
+    def seen(self) -> bool:
+        """Whether it was seen in the latest frame."""
+        return self.misses == 0
+
+    def expected(self) -> tuple[float, float]:
+        """Where it should be in the next frame."""
+        steps = self.misses + 1
+        return self.x + self.vx * steps, self.y + self.vy * steps
+
+    def moved(self, target: Target) -> "Track":
+        """The track with `target` as its next point."""
+        steps = self.misses + 1
+        share = SMOOTHING if self.age > 1 else 1.0
+        return Track(
+            self.id,
+            target.x,
+            target.y,
+            self.vx + share * ((target.x - self.x) / steps - self.vx),
+            self.vy + share * ((target.y - self.y) / steps - self.vy),
+            self.age + 1,
+        )
+
+
+def follow(tracks: Sequence[Track], targets: Sequence[Target], most_misses: int = MOST_MISSES) -> tuple[Track, ...]:
+    """The tracks after a frame of a sensor that numbers its tracks itself."""
+    known = {track.id: track for track in tracks}
+    found: dict[int, Track] = {}
+    for target in targets:
+        if target.id is not None and target.id not in found:
+            before = known.get(target.id)
+            if before is not None and math.dist(before.expected(), (target.x, target.y)) > JUMP_M:
+                before = None
+            found[target.id] = before.moved(target) if before else Track(target.id, target.x, target.y)
+    return (*found.values(), *_missed([track for track in tracks if track.id not in found], most_misses))
+
+
+def associate(
+    tracks: Sequence[Track], targets: Sequence[Target], next_id: int, most_misses: int = MOST_MISSES
+) -> tuple[tuple[Track, ...], int]:
+    """The tracks after a frame of a sensor that does not follow anybody; and the next free id."""
+    chosen = _best(tracks, targets)
+    found = []
+    for number, target in enumerate(targets):
+        if number in chosen:
+            found.append(tracks[chosen[number]].moved(target))
+        else:
+            found.append(Track(next_id, target.x, target.y))
+            next_id += 1
+    taken = set(chosen.values())
+    lost = [track for number, track in enumerate(tracks) if number not in taken]
+    return (*found, *_missed(lost, most_misses)), next_id
+
+
+def _missed(tracks: Sequence[Track], most: int) -> list[Track]:
+    return [replace(track, misses=track.misses + 1) for track in tracks if track.misses < most]
+
+
+def _best(tracks: Sequence[Track], targets: Sequence[Target]) -> dict[int, int]:
+    """Target number → track number, so that the sum of squared distances is least; leaving one alone costs its gate.
+
+    Tried out one target after the other, with what cannot get better left out: sensors of this kind show a handful.
+    """
+    options: list[list[tuple[float, int]]] = []
+    for target in targets:
+        fits = []
+        for number, track in enumerate(tracks):
+            x, y = track.expected()
+            gate = GATE_M + GATE_GROWTH_M * track.misses
+            cost = (target.x - x) ** 2 + (target.y - y) ** 2
+            if cost <= gate * gate:
+                fits.append((cost - gate * gate, number))
+        options.append(sorted(fits))
+    best: tuple[float, dict[int, int]] = (0.0, {})
+    hope = [sum(min((0.0, *(cost for cost, _ in rest))) for rest in options[at:]) for at in range(len(options) + 1)]
+
+    def search(at: int, cost: float, chosen: dict[int, int]) -> None:
+        nonlocal best
+        if cost < best[0]:
+            best = (cost, dict(chosen))
+        if at == len(options) or cost + hope[at] >= best[0]:
+            return
+        for gain, number in options[at]:
+            if number not in chosen.values():
+                search(at + 1, cost + gain, {**chosen, at: number})
+        search(at + 1, cost, chosen)
+
+    search(0, 0.0, {})
+    return best[1]

@@ -1,0 +1,94 @@
+"""Targets become tracks: with the sensor's own numbers, or by what fits best."""
+
+import random
+
+from footfall_edge.geometry import Target
+from footfall_edge.tracking import MOST_MISSES, Track, associate, follow
+
+
+def seen(tracks: tuple[Track, ...]) -> dict[int, tuple[float, float]]:
+    """Where the tracks that were seen in the latest frame are."""
+    return {track.id: (round(track.x, 2), round(track.y, 2)) for track in tracks if track.seen}
+
+
+def test_a_target_near_where_a_track_was_expected_is_that_track() -> None:
+    """Its age grows; the place in the frame plays no part."""
+    tracks, free = associate((), [Target(0, 1), Target(2, 1)], 0)
+    tracks, free = associate(tracks, [Target(2.1, 1), Target(0.1, 1)], free)
+
+    assert seen(tracks) == {0: (0.1, 1), 1: (2.1, 1)}
+    assert [track.age for track in tracks] == [2, 2]
+    assert free == 2
+
+
+def test_two_who_meet_keep_their_ways() -> None:
+    """They walk towards each other and past: what each was about to do tells them apart."""
+    tracks, free = (), 0
+    for step in range(30):
+        x = -1.55 + 0.1 * step
+        targets = [Target(x, 2.0), Target(-x, 2.05)]
+        tracks, free = associate(tracks, targets if step % 2 else targets[::-1], free)
+
+    assert free == 2
+    assert {track.id: (track.x > 0, track.y) for track in tracks} == {1: (True, 2.0), 0: (False, 2.05)}
+
+
+def test_the_best_for_all_is_better_than_the_best_for_one() -> None:
+    """The nearest pair first would leave the other target without a track it belongs to."""
+    tracks = (Track(0, 0.0, 0), Track(1, 0.5, 0))
+    tracks, _ = associate(tracks, [Target(0.4, 0), Target(0.9, 0)], 2)
+
+    assert seen(tracks) == {0: (0.4, 0), 1: (0.9, 0)}
+
+
+def test_whoever_is_too_far_away_is_somebody_else() -> None:
+    """Nobody jumps a metre between two frames."""
+    tracks, free = associate((), [Target(0, 1)], 0)
+    tracks, free = associate(tracks, [Target(1.0, 1)], free)
+
+    assert free == 2
+    assert seen(tracks) == {1: (1.0, 1)}
+
+
+def test_a_track_survives_some_frames_unseen_and_then_is_gone() -> None:
+    """It goes on in the mind as it went; after too many frames it is given up."""
+    tracks, free = associate((), [Target(0, 1)], 0)
+    tracks, free = associate(tracks, [Target(0.1, 1)], free)
+    for _ in range(4):
+        tracks, free = associate(tracks, [], free)
+    tracks, free = associate(tracks, [Target(0.6, 1)], free)
+
+    assert seen(tracks) == {0: (0.6, 1)}
+
+    for _ in range(MOST_MISSES + 1):
+        tracks, free = associate(tracks, [], free)
+
+    assert tracks == ()
+
+
+def test_the_sensors_own_numbers_are_believed() -> None:
+    """Also when two of its tracks are close; a number that is used again far away is somebody new."""
+    tracks = follow((), [Target(0, 1, 7), Target(0.1, 1, 8)])
+    tracks = follow(tracks, [Target(0.1, 1, 7), Target(0.0, 1, 8)])
+
+    assert seen(tracks) == {7: (0.1, 1), 8: (0.0, 1)}
+
+    tracks = follow(tracks, [Target(4, 1, 7)])
+
+    assert [(track.id, track.age, track.misses) for track in tracks] == [(7, 1, 0), (8, 2, 1)]
+
+
+def test_the_same_number_twice_in_a_frame_is_one_track() -> None:
+    """A frame that was spoilt does not make two of one."""
+    assert seen(follow((), [Target(0, 1, 7), Target(3, 1, 7)])) == {7: (0, 1)}
+
+
+def test_a_crowd_does_not_take_for_ever() -> None:
+    """Every target gets a track, whatever the frames are like."""
+    dice = random.Random(3)
+    tracks, free = (), 0
+    for _ in range(200):
+        targets = [Target(dice.uniform(-1, 1), dice.uniform(0, 2)) for _ in range(dice.randrange(6))]
+        tracks, free = associate(tracks, targets, free)
+
+        assert sorted((t.x, t.y) for t in tracks if t.seen) == sorted((t.x, t.y) for t in targets)

@@ -1,4 +1,4 @@
-"""``footfall-sim``: run simulated sensors from a file, or one sensor from options."""
+"""``footfall-sim``: run simulated sensors from a file, or one sensor from options; ``record`` writes a recording."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from typing import Any
 from footfall_role import logs
 from footfall_role.settings import SettingsError, print_config
 from footfall_role.stop import StopSignal
+from footfall_sim import recording
 from footfall_sim.calibration import DAILY_MEAN, Kind
 from footfall_sim.control import OrderError, request
 from footfall_sim.memory import UnusableMemoryError
@@ -24,7 +25,10 @@ _SENSOR = ("id", "link", "device", "daily_mean", "kind", "interval_s", "drift_pp
 
 def run(argv: Sequence[str] | None = None) -> int:
     """The program. Returns its exit status."""
-    arguments = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given[:1] == ["record"]:
+        return recording.run(given[1:])
+    arguments = _parser().parse_args(given)
     try:
         settings = _settings(arguments)
         if arguments.print_config:
@@ -82,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="footfall-sim",
         description="Simulated counting sensors on pseudo-terminals, with people to count and faults to survive.",
-        epilog="Without --config the options below describe one sensor: footfall-sim --link /tmp/markt-1",
+        epilog="Without --config the options above describe one sensor: footfall-sim --link /tmp/markt-1. "
+        "'footfall-sim record --help' says how to write a recording of a sensor that sees people walk.",
     )
     add = parser.add_argument
     add("--config", type=Path, metavar="FILE", help="TOML file with any number of [[sensor]]")

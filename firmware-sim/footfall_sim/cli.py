@@ -16,11 +16,23 @@ from footfall_sim.calibration import DAILY_MEAN, Kind
 from footfall_sim.control import OrderError, request
 from footfall_sim.memory import UnusableMemoryError
 from footfall_sim.runner import FolderInUseError, Runner
-from footfall_sim.settings import SimSettings
+from footfall_sim.settings import SensorProtocol, SimSettings
 
 # Options that stand for a key of the file's top level, or of its one [[sensor]].
 _COMMON = ("seed", "state_dir", "zone", "speed", "at_least_per_min", "drain_s")
-_SENSOR = ("id", "link", "device", "daily_mean", "kind", "interval_s", "drift_ppm", "in_share", "ring", "baud")
+_SENSOR = (
+    "id",
+    "protocol",
+    "link",
+    "device",
+    "daily_mean",
+    "kind",
+    "interval_s",
+    "drift_ppm",
+    "in_share",
+    "ring",
+    "baud",
+)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -48,10 +60,16 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _simulate(settings: SimSettings) -> int:
     with StopSignal() as stop, Runner(settings) as runner:
-        holding = runner.run(lambda: bool(stop))
-    if holding:
+        held = runner.run(lambda: bool(stop))
+    if held.kept:
         sys.stderr.write(
-            f"footfall-sim: not acknowledged, kept for the next start: {', '.join(holding)} (in {settings.state_dir})\n"
+            "footfall-sim: not acknowledged, kept for the next start: "
+            f"{', '.join(held.kept)} (in {settings.state_dir})\n"
+        )
+    if held.lost:
+        sys.stderr.write(
+            f"footfall-sim: not read by anybody, gone with the power: {', '.join(held.lost)} "
+            "(their logs of the truth say how much)\n"
         )
     return 0
 
@@ -105,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--drain-s", type=float, metavar="S", help="at the end, wait so long for acknowledgements (10)")
     one = parser.add_argument_group("the one sensor (without --config)")
     one.add_argument("--id", help="its name (sensor-1)")
+    one.add_argument(
+        "--protocol", choices=[protocol.value for protocol in SensorProtocol], help="what it speaks (reference)"
+    )
     one.add_argument("--link", type=Path, metavar="PATH", help="stable path of its line")
     one.add_argument("--device", type=int, metavar="N", help="its device number (by lot)")
     one.add_argument("--daily-mean", type=float, metavar="N", help=f"passages per day ({DAILY_MEAN})")
@@ -113,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--drift-ppm", type=float, metavar="PPM", help="how much too fast its clock runs (0)")
     one.add_argument("--in-share", type=float, metavar="P", help="share of the passages inwards (0.5)")
     one.add_argument("--ring", type=int, metavar="N", help="intervals it keeps until they are acknowledged (8640)")
-    one.add_argument("--baud", type=int, metavar="N", help="speed of the line (115200)")
+    one.add_argument("--baud", type=int, metavar="N", help="speed of the line (what is usual for its protocol)")
     return parser
 
 

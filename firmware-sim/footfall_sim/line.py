@@ -23,6 +23,8 @@ STALE_S = 5.0
 """Nobody opened the line if bytes lie unread for so long; they are discarded, as by a port that is closed."""
 SHOWN_MAX = 4095
 """Most unread bytes that Linux tells of; more may lie behind them."""
+SETTLE_S = 0.01
+"""So long the kernel may take to pass on what was written; until then it tells of fewer unread bytes."""
 QUEUE_MAX = 16_384
 """Bytes that wait for their turn on the wire; what a device says beyond that is lost."""
 
@@ -39,17 +41,29 @@ class PtyLine:
     """One line. All times are seconds on one monotonic clock.
 
     `disturb` gets the bytes that reach the far end and the seconds since it was last called; what it returns arrives.
+    `delimiter` ends the device's frames, None if nothing does; a pause needs to know.
     """
 
-    def __init__(self, link: Path, *, baud: int, disturb: Callable[[bytes, float], bytes] = _unchanged) -> None:
+    def __init__(
+        self,
+        link: Path,
+        *,
+        baud: int,
+        disturb: Callable[[bytes, float], bytes] = _unchanged,
+        delimiter: bytes | None = b"\0",
+    ) -> None:
         self.link = link
+        self._delimiter = delimiter
         self.overrun_bytes = 0
+        self.spoiled_parts = 0
+        """How often not all of what was sent arrived as it was sent."""
         self._chars_per_s = baud / BITS_PER_CHAR
         self._disturb = disturb
         self._queue = bytearray()
         self._credit = 0.0
         self._pumped_at = 0.0
         self._consumed_at = 0.0
+        self._sent_at = 0.0
         self._expected = 0
         self._master: int | None = None
         self._far = -1
@@ -103,6 +117,10 @@ class PtyLine:
         os.close(self._master)
         self._master = None
 
+    def read(self, now: float) -> bool:
+        """Whether the host has read all that was sent."""
+        return self._master is not None and not self._queue and now >= self._sent_at + SETTLE_S and self._waiting() == 0
+
     def receive(self) -> bytes:
         """What the host has written since; empty if nothing."""
         if self._master is None:
@@ -153,9 +171,13 @@ class PtyLine:
             self._stopped_until, self._pause_s = now + self._pause_s, 0.0
         part = bytes(self._queue[:count])
         del self._queue[:count]
+        if count:
+            self._sent_at = now
         # An idle line saves nothing up.
         self._credit = self._credit - count if self._queue and now >= self._stopped_until else 0.0
-        self._deliver(self._disturb(part, elapsed), now)
+        arriving = self._disturb(part, elapsed)
+        self.spoiled_parts += bool(part) and arriving != part
+        self._deliver(arriving, now)
 
     def due(self, now: float) -> float:
         """When to pump again: soon while bytes wait, else never."""
@@ -163,8 +185,10 @@ class PtyLine:
 
     def _middle_of_frame(self) -> int:
         """How many bytes of the queue reach into the middle of its first frame; 0 if it holds no frame."""
-        begin = len(self._queue) - len(self._queue.lstrip(b"\0"))
-        end = self._queue.find(0, begin)
+        if self._delimiter is None:
+            return len(self._queue) // 2
+        begin = len(self._queue) - len(self._queue.lstrip(self._delimiter))
+        end = self._queue.find(self._delimiter, begin)
         return (begin + end) // 2 if end - begin >= 2 else 0
 
     def _deliver(self, data: bytes, now: float) -> None:

@@ -1,8 +1,8 @@
 """Many simulated sensors in one process and one thread: wait for what comes first, then let it happen.
 
 At the end (SIGINT, SIGTERM or the command ``stop``) nobody walks any more, every device closes its open interval, and
-the host gets some time to acknowledge what waits. What it does not acknowledge stays in the memories and is sent after
-the next start, under a new boot number.
+the host gets some time to acknowledge what waits, or to read it. What it does not acknowledge stays in the memories and
+is sent after the next start, under a new boot number; what a device without a memory was not asked for is lost.
 """
 
 import fcntl
@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +31,14 @@ LONGEST_SLEEP_S = 0.25
 
 class FolderInUseError(RuntimeError):
     """Another simulator works with the same state folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The sensors whose hosts have not taken everything at the end: what is `kept` in a memory, what is `lost`."""
+
+    kept: list[str]
+    lost: list[str]
 
 
 class Runner:
@@ -61,25 +70,32 @@ class Runner:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def run(self, asked_to_stop: Callable[[], bool]) -> list[str]:
+    def run(self, asked_to_stop: Callable[[], bool]) -> Held:
         """Let the city live until `asked_to_stop` or the command ``stop``, then let it end in good order.
 
-        Returns the ids of sensors that still hold intervals nobody acknowledged.
+        Returns the ids of sensors that still hold what no host has taken.
         """
         for sensor in self.sensors:
-            log.info("sensor is there", extra=facts(sensor=sensor.id, link=sensor.link, boot=sensor.firmware.boot))
+            log.info(
+                "sensor is there",
+                extra=facts(sensor=sensor.id, protocol=sensor.protocol, link=sensor.link, boot=sensor.device.boot),
+            )
         while not (asked_to_stop() or self._asked_to_stop):
             self._turn()
         return self._drain()
 
-    def _drain(self) -> list[str]:
+    def _drain(self) -> Held:
         now = time.monotonic()
         for sensor in self.sensors:
             sensor.shut_down(now)
         deadline = now + self._settings.drain_s
-        while any(sensor.firmware.waiting for sensor in self.sensors) and time.monotonic() < deadline:
+        while any(sensor.waiting for sensor in self.sensors) and time.monotonic() < deadline:
             self._turn()
-        return [sensor.id for sensor in self.sensors if sensor.firmware.waiting]
+        held = [sensor for sensor in self.sensors if sensor.waiting]
+        return Held(
+            [sensor.id for sensor in held if not sensor.device.forgetful],
+            [sensor.id for sensor in held if sensor.device.forgetful],
+        )
 
     def _turn(self) -> None:
         """Sleep until something is due or comes in, and deal with it."""
@@ -142,6 +158,11 @@ class Runner:
                 for sensor in sensors:
                     sensor.start_walking(now)
             case "passage":
+                for sensor in sensors:
+                    if order.direction not in sensor.device.directions:
+                        raise OrderError(
+                            f"{sensor.id} speaks {sensor.protocol}, which knows the directions in (0) and out (1) only"
+                        )
                 for sensor in sensors:
                     sensor.cross(order.direction, order.class_, order.count, now)
             case "stop":

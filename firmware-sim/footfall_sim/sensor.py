@@ -1,26 +1,33 @@
-"""One simulated counter: people, truth, firmware, wire and line, joined and moved on together.
+"""One simulated counter: people, truth, device, wire and line, joined and moved on together.
 
-people ──passages──▶ log of the truth ──▶ firmware ──frames──▶ wire (faults) ──▶ pseudo-terminal ──▶ host
-                                             ◀──────────acks───────────────────────
+people ──passages──▶ log of the truth ──▶ device ──frames──▶ wire (faults) ──▶ pseudo-terminal ──▶ host
+                                             ◀────acks, requests────────────────
 """
 
+import heapq
+import itertools
 import math
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from footfall_sim.device import Device
+from footfall_sim.devices import DELIMITERS, power_on
 from footfall_sim.faults import Ailment, Fault, Schedule, StuckMode, Wire
-from footfall_sim.firmware import Design, Firmware
 from footfall_sim.line import PtyLine
 from footfall_sim.memory import FileStore, UnusableMemoryError
 from footfall_sim.pedestrians import Pedestrians, Place, Stream
-from footfall_sim.settings import SensorSettings, SimSettings
+from footfall_sim.settings import SensorProtocol, SensorSettings, SimSettings
 from footfall_sim.truth import TruthLog
 
 LOOK_S = 0.5
 """A sensor without anything to do is looked after twice a second: chance, stale bytes, the end of an ailment."""
+READ_S = 0.05
+"""How soon to look again whether the host has read what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,15 @@ class Clock:
     def moment(self, people_s: float) -> float:
         """The inverse of `people_s`."""
         return self.start + (people_s - self.start_utc) / self.speed
+
+
+class _Crossing(NamedTuple):
+    """Somebody who crosses the line at a monotonic moment. `remark` is that of the log of the truth."""
+
+    at: float
+    direction: int
+    class_: int
+    remark: str = ""
 
 
 class SimulatedSensor:
@@ -76,17 +92,19 @@ class SimulatedSensor:
         self.stuck = Ailment()
         self.unplugged = Ailment()
         self._phantom_at = math.inf
-        self._design = Design(
-            device=settings.device,
-            interval_ms=settings.interval_s * 1000,
-            ring=settings.ring,
-            drift_ppm=settings.drift_ppm,
-            baud=settings.baud,
-        )
+        self._coming: list[_Crossing] = []
+        # Whether bytes are on the line that the host may not have read, and what harm was done to others before them.
+        self._speaking = False
+        self._harmed = (0, 0)
         self._store = FileStore(common.memory_of(settings))
-        self.line = PtyLine(common.link_of(settings), baud=settings.baud, disturb=self._wire.pass_on)
+        self.line = PtyLine(
+            common.link_of(settings),
+            baud=settings.line_baud,
+            disturb=self._wire.pass_on,
+            delimiter=DELIMITERS[settings.protocol],
+        )
         # The memory is read before the log is touched: a memory that cannot be used leaves everything as it was.
-        self.firmware = self._power_on(clock.start)
+        self.device = self._power_on(clock.start)
         self.truth = TruthLog(common.truth_of(settings))
         self._log_boot(clock.start)
         self.line.plug(clock.start)
@@ -96,6 +114,16 @@ class SimulatedSensor:
         """The stable path of the line."""
         return self.line.link
 
+    @property
+    def protocol(self) -> SensorProtocol:
+        """What it speaks."""
+        return self._settings.protocol
+
+    @property
+    def waiting(self) -> int:
+        """What the host has not taken yet, people who are about to cross the line included."""
+        return self.device.waiting + sum(crossing.remark != "missed" for crossing in self._coming)
+
     # The loop.
 
     def step(self, now: float) -> None:
@@ -104,46 +132,88 @@ class SimulatedSensor:
         self._walk(now)
         received = self._wire_back.pass_on(self.line.receive(), now - self._listened_at)
         self._listened_at = now
-        self.firmware.feed(received, now * 1000)
+        self.device.feed(received, now)
         self._work(now)
         self.line.pump(now)
+        self._listen(now)
 
     def due(self, now: float) -> float:
         """When `step` has something to do again, bytes from the host apart."""
-        dues = [now + LOOK_S, self.firmware.due_ms() / 1000, self.line.due(now), self._phantom_at]
+        dues = [now + LOOK_S, self.device.due(), self.line.due(now), self._phantom_at]
         if self.walking:
-            dues.append(self._clock.moment(self._stream.next_s()) + 0.001)
+            dues.append(self._clock.moment(self._stream.next_s()) - self.device.foresight_s + 0.001)
+        if self._coming:
+            dues.append(self._coming[0].at)
+        if self._speaking:
+            dues.append(now + READ_S)
         return min(dues)
 
     def _work(self, now: float) -> None:
-        """Let the firmware act; note what it closed once that is in its memory."""
-        sentence = self.firmware.tick(now * 1000)
-        if not self.silence.on(now):
+        """Let the device act; note what it settled once that is in its memory."""
+        sentence = self.device.tick(now)
+        if self.silence.on(now) or self.line.fd is None:
+            if sentence:
+                self.device.delivered(arrived=False)
+        elif sentence:
             self.line.send(sentence)
-        closed = self.firmware.take_closed()
-        if closed:
-            self.truth.closed(closed, self._utc(now))
+            self._speaking = not self.device.acknowledged
+        self._note(now)
+
+    def _listen(self, now: float) -> None:
+        """Tell a device whose host does not acknowledge what became of its bytes."""
+        harmed = (self.line.overrun_bytes, self.line.spoiled_parts)
+        failed = self.line.fd is None or harmed != self._harmed
+        if self._speaking and (failed or self.line.read(now)):
+            self._speaking = False
+            self.device.delivered(arrived=not failed)
+            self._note(now)
+        if not self._speaking:
+            self._harmed = harmed
+
+    def _note(self, now: float) -> None:
+        settled = self.device.take_closed()
+        if settled:
+            self.truth.closed(settled, self._utc(now))
 
     def _walk(self, now: float) -> None:
-        passages = self._stream.take(self._clock.people_s(now)) if self.walking else []
+        ahead = now + self.device.foresight_s
+        passages = self._stream.take(self._clock.people_s(ahead)) if self.walking else []
         self._see([(self._clock.moment(people_s), d, c) for people_s, d, c in passages], now)
 
     def _see(self, passages: list[tuple[float, int, int]], now: float) -> None:
-        """Passages at monotonic moments: first into the log of the truth, then before the device's eyes."""
+        """Passages at monotonic moments, which may be to come: each is lived through at its moment."""
         stuck = self.stuck.on(now)
-        # The difference of the clocks is taken afresh: the computer's clock may have been set since the start.
-        self.truth.passages([(self._utc(at), d, c) for at, d, c in passages], remark="missed" if stuck else "")
+        remark = "missed" if stuck else ""
+        # What rounding puts a nanosecond into the future has happened for a device without foresight.
+        latest = math.inf if self.device.foresight_s else now
+        self._expect(_Crossing(min(at, latest), d, c, remark) for at, d, c in passages)
         if stuck:
             self._imagine(now)
-            return
-        for at, direction, class_ in passages:
-            self.firmware.passage(direction, class_, at * 1000)
+        self._live(now)
 
     def _imagine(self, now: float) -> None:
         while self._phantom_at <= now:
-            self.truth.passages([(self._utc(self._phantom_at), 0, 0)], remark="phantom")
-            self.firmware.passage(0, 0, self._phantom_at * 1000)
+            self._expect([_Crossing(self._phantom_at + self.device.foresight_s, 0, 0, "phantom")])
             self._phantom_at += 1.0
+
+    def _expect(self, crossings: Iterable[_Crossing]) -> None:
+        for crossing in crossings:
+            heapq.heappush(self._coming, crossing)
+            if self.device.foresight_s and crossing.remark != "missed":
+                self.device.passage(crossing.direction, crossing.class_, crossing.at)
+
+    def _live(self, now: float) -> None:
+        """Let happen what is due: first into the log of the truth, then into the counter, if it did not foresee it."""
+        happened = []
+        while self._coming and self._coming[0].at <= now:
+            happened.append(heapq.heappop(self._coming))
+        # The difference of the clocks is taken afresh: the computer's clock may have been set since the start.
+        for remark, group in itertools.groupby(happened, key=lambda crossing: crossing.remark):
+            self.truth.passages([(self._utc(at), d, c) for at, d, c, _ in group], remark=remark)
+        if not self.device.foresight_s:
+            for at, direction, class_, remark in happened:
+                if remark != "missed":
+                    self.device.passage(direction, class_, at)
 
     def _ail(self, now: float) -> None:
         for fault in self._schedule.due(now):
@@ -152,8 +222,8 @@ class SimulatedSensor:
             self.line.plug(now)
         if not self.stuck.on(now):
             self._phantom_at = math.inf
-        self.firmware.lens_suspected = self.stuck.on(now)
-        self.firmware.temperature, self.firmware.supply_mv = _weather(self._utc(now))
+        temperature, supply_mv = _weather(self._utc(now))
+        self.device.surroundings(lens_suspected=self.stuck.on(now), temperature=temperature, supply_mv=supply_mv)
 
     @staticmethod
     def _utc(moment: float) -> float:
@@ -197,15 +267,15 @@ class SimulatedSensor:
         self.line.plug(now)
 
     def cross(self, direction: int, class_: int, count: int, now: float) -> None:
-        """Let somebody cross the line now, by order."""
+        """Let somebody cross the line now, by order; a device that sees people come needs to see them come first."""
         self._walk(now)
-        self._see([(now, direction, class_)] * count, now)
+        self._see([(now + self.device.foresight_s, direction, class_)] * count, now)
 
     def stop_walking(self, now: float) -> None:
         """Let nobody come any more, and report those who came at once as a short last interval."""
         self._walk(now)
         self.walking = False
-        self.firmware.flush(now * 1000)
+        self.device.flush(now)
         self._work(now)
 
     def start_walking(self, now: float) -> None:
@@ -218,33 +288,37 @@ class SimulatedSensor:
         """Stop counting in good order; what waits can still be acknowledged."""
         self._walk(now)
         self.walking = False
-        self.firmware.shutdown(now * 1000)
+        self._phantom_at = math.inf
+        self.device.shutdown(now)
         self._work(now)
 
     def close(self) -> None:
         """Switch off: save the memory, leave the line."""
-        self.firmware.save()
+        self.device.save()
+        if self.device.forgetful:
+            self.truth.off(self.device.device, self._utc(time.monotonic()))
         self.truth.close()
         self.line.unplug()
 
     def status(self, now: float) -> dict[str, object]:
         """How it is, for people and tests."""
         totals: dict[str, int] = {}
-        for (direction, _), total in self.firmware.totals.items():
+        for (direction, _), total in self.device.totals.items():
             totals[str(direction)] = totals.get(str(direction), 0) + total
         ailments = {"silence": self.silence, "stuck": self.stuck, "unplug": self.unplugged}
         return {
             "sensor": self.id,
+            "protocol": self.protocol.value,
             "link": str(self.link),
             "port": self.line.device,
-            "device": self.firmware.device,
-            "boot": self.firmware.boot,
-            "waiting": self.firmware.waiting,
+            "device": self.device.device,
+            "boot": self.device.boot,
+            "waiting": self.waiting,
             "closed_totals": dict(sorted(totals.items())),
             "walking": self.walking,
             "faults": [name for name, ailment in ailments.items() if ailment.on(now)],
             "overrun_bytes": self.line.overrun_bytes,
-            "bad_frames": self.firmware.bad_frames,
+            "bad_frames": self.device.bad_frames,
         }
 
     def _spoil(self) -> None:
@@ -253,17 +327,25 @@ class SimulatedSensor:
     def _reboot(self, now: float) -> None:
         """The power fails and comes back: whatever is not in the memory is gone."""
         self.line.discard()
-        self.firmware = self._power_on(now)
+        if self._speaking:
+            self._speaking = False
+            self.device.delivered(arrived=False)
+            self._note(now)
+        self.device = self._power_on(now)
         self._log_boot(now)
+        if self.device.foresight_s:
+            for crossing in sorted(self._coming):
+                if crossing.remark != "missed":
+                    self.device.passage(crossing.direction, crossing.class_, crossing.at)
 
-    def _power_on(self, now: float) -> Firmware:
+    def _power_on(self, now: float) -> Device:
         try:
-            return Firmware(self._store, now * 1000, self._design)
+            return power_on(self._settings, self._store, now)
         except UnusableMemoryError as error:
             raise UnusableMemoryError(f"{self._store.path}: {error}") from error
 
     def _log_boot(self, now: float) -> None:
-        self.truth.boot(self.firmware.device, self.firmware.boot, self.firmware.totals, self._utc(now))
+        self.truth.boot(self.device.device, self.device.boot, self.device.totals, self._utc(now))
 
 
 def _weather(utc_s: float) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Settings of the simulator: one TOML file, or a few options for a single sensor."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from footfall_role.settings import RoleSettings, Section, SettingsError
 from footfall_sim.calibration import DAILY_MEAN, Kind
 from footfall_sim.faults import Fault
+from footfall_sim.modbus import WordOrder
+from footfall_sim.tally import Keeping
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 PerHour = Annotated[float, Field(ge=0, le=3600)]
@@ -45,20 +48,108 @@ class FaultSettings(Section):
         return {Fault.SILENCE: self.silence_s, Fault.STUCK: self.stuck_s, Fault.UNPLUG: self.unplug_s}.get(fault, 0.0)
 
 
+TABLES: dict[str, str] = {"modbus": "modbus", "line-json": "line_json"}
+"""Which table of a ``[[sensor]]`` belongs to which protocol."""
+
+
+class SensorProtocol(StrEnum):
+    """What a sensor speaks on its line."""
+
+    REFERENCE = "reference"
+    MODBUS = "modbus"
+    LINE_JSON = "line-json"
+    LD2450 = "ld2450"
+    TI_PEOPLE = "ti-people"
+
+
+USUAL_BAUD = {
+    SensorProtocol.REFERENCE: 115_200,
+    SensorProtocol.MODBUS: 19_200,
+    SensorProtocol.LINE_JSON: 115_200,
+    SensorProtocol.LD2450: 256_000,
+    SensorProtocol.TI_PEOPLE: 921_600,
+}
+"""Bits per second that the documents of each protocol give as the default."""
+
+
+class TallySettings(Section):
+    """Running totals of a counter that keeps nothing to be acknowledged."""
+
+    memory: Keeping = Field(Keeping.RAM, description="ram: a restart begins at 0; non-volatile: it goes on")
+    in_start: int = Field(0, ge=0, lt=1 << 32, description="total inwards of a new device, before anybody passed")
+    out_start: int = Field(0, ge=0, lt=1 << 32, description="total outwards of a new device")
+
+
+class ModbusSettings(TallySettings):
+    """A counter in Modbus registers. Addresses are those of the protocol, from 0: 40001 in a manual is 0 here."""
+
+    memory: Keeping = Field(Keeping.NON_VOLATILE, description="ram: a restart begins at 0; non-volatile: it goes on")
+    slave: int = Field(1, ge=1, le=247, description="its address on the line")
+    in_address: int = Field(0, ge=0, le=65_535, description="first register of the total inwards")
+    out_address: int = Field(2, ge=0, le=65_535, description="first register of the total outwards")
+    width: Literal[16, 32] = Field(32, description="bits of a total: 16 or 32; it wraps there")
+    word_order: WordOrder = Field(WordOrder.HIGH_FIRST, description="of 32 bits: high-first or low-first")
+    uptime_address: int | None = Field(
+        None, ge=0, le=65_535, description="first register of the seconds since power-on, 32 bits; none: it has none"
+    )
+    turnaround_ms: float = Field(5.0, ge=0, le=10_000, description="milliseconds between a request and its answer")
+
+    @model_validator(mode="after")
+    def _registers_are_apart(self) -> Self:
+        owners: dict[int, str] = {}
+        for name, first, bits in (
+            ("in_address", self.in_address, self.width),
+            ("out_address", self.out_address, self.width),
+            ("uptime_address", self.uptime_address, 32),
+        ):
+            for address in range(first, first + bits // 16) if first is not None else ():
+                if address > 65_535:
+                    raise ValueError(f"{name} {first} needs a second register, and 65535 is the last one")
+                if address in owners:
+                    raise ValueError(f"{owners[address]} and {name} share register {address}; give each its own")
+                owners[address] = name
+        return self
+
+
+class LineJsonSettings(TallySettings):
+    """A micro-controller that prints a line of JSON."""
+
+    increments: bool = Field(False, description="passages since the line before instead of totals")
+    every_s: float = Field(1.0, ge=0, le=3600, description="seconds between two lines; 0: not by the clock")
+    at_passage: bool = Field(False, description="a line at each passage")
+    uptime: bool = Field(True, description="lines carry uptime_s, the seconds since power-on")
+    checksum: bool = Field(False, description="lines end with * and two hexadecimal digits, as in NMEA 0183")
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if not self.every_s and not self.at_passage:
+            raise ValueError("with every_s = 0 and at_passage = false it never says anything; set one of them")
+        if self.increments and self.memory is Keeping.NON_VOLATILE:
+            raise ValueError('increments are forgotten once they are printed; memory = "non-volatile" needs totals')
+        return self
+
+
 class SensorSettings(Section):
     """One simulated counter and the people at its line."""
 
     id: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$", description="names its files, and its dice")
+    protocol: SensorProtocol = Field(
+        SensorProtocol.REFERENCE, description="reference, modbus, line-json, ld2450 or ti-people"
+    )
     link: Path | None = Field(None, description="stable path of its line; none: tty-<id> in the state folder")
     device: int | None = Field(None, ge=1, lt=1 << 32, description="its number; none: by lot, kept in its memory")
     daily_mean: float = Field(DAILY_MEAN, ge=0, le=5_000_000, description="passages per day; 0: nobody")
     kind: Kind = Field(Kind.GENERAL, description="general, shopping or gastronomy")
-    interval_s: int = Field(10, description="seconds between two cuts; a divisor of 60")
+    interval_s: int = Field(10, description="reference: seconds between two cuts; a divisor of 60")
     drift_ppm: float = Field(0.0, ge=-10_000, le=10_000, description="how much too fast its clock runs, in millionths")
     in_share: Probability = Field(0.5, description="share of the passages inwards, over the whole day")
-    ring: int = Field(8640, ge=1, le=65_535, description="intervals it keeps until they are acknowledged")
-    baud: int = Field(115_200, ge=1200, le=4_000_000, description="speed of its line")
+    ring: int = Field(8640, ge=1, le=65_535, description="reference: intervals it keeps until they are acknowledged")
+    baud: int | None = Field(
+        None, ge=1200, le=4_000_000, description="speed of its line; none: what is usual for its protocol"
+    )
     fault: FaultSettings | None = Field(None, description="its own troubles instead of everybody's")
+    modbus: ModbusSettings | None = Field(None, description="its registers, for protocol modbus")
+    line_json: LineJsonSettings | None = Field(None, description="its lines, for protocol line-json")
 
     @field_validator("interval_s")
     @classmethod
@@ -66,6 +157,34 @@ class SensorSettings(Section):
         if value < 1 or 60 % value:
             raise ValueError("an interval is a divisor of 60 seconds, e.g. 10")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_table(cls, given: Any) -> Any:
+        """What is left out is the protocol's table with its defaults, so that the settings in force can be shown."""
+        protocol = given.get("protocol") if isinstance(given, dict) else None
+        table = TABLES.get(str(protocol))
+        return {**given, table: given.get(table) or {}} if table else given
+
+    @model_validator(mode="after")
+    def _speaks_one_protocol(self) -> Self:
+        own = TABLES.get(self.protocol)
+        for table in TABLES.values():
+            if table != own and getattr(self, table) is not None:
+                wanted = ", ".join(protocol for protocol, name in TABLES.items() if name == table)
+                raise ValueError(f"[sensor.{table}] is for protocol {wanted}, and {self.id} speaks {self.protocol}")
+        for name in ("interval_s", "ring"):
+            usual = type(self).model_fields[name].default
+            if self.protocol is not SensorProtocol.REFERENCE and getattr(self, name) != usual:
+                raise ValueError(f"{name} is for protocol reference, and {self.id} speaks {self.protocol}")
+        if self.protocol in (SensorProtocol.LD2450, SensorProtocol.TI_PEOPLE):
+            raise ValueError(f"{self.protocol} cannot be simulated yet; there are reference, modbus and line-json")
+        return self
+
+    @property
+    def line_baud(self) -> int:
+        """Bits per second of its line."""
+        return self.baud or USUAL_BAUD[self.protocol]
 
 
 class SimSettings(RoleSettings):

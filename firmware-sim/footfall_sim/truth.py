@@ -5,8 +5,13 @@ process: ``{"utc": 1764000000.123, "direction": 0, "class": 0}`` for a passage (
 sensor did not see it, ``"phantom": true`` if there was nobody), ``{"closed": [boot, seq], ...}`` when an interval got
 its number, ``{"boot": ..., "totals": ...}`` when the device started, with the totals that its memory held.
 
-A passage is written before the device is told of it. So what the memory holds at a boot can be compared with what was
-written until then: the difference was in the open interval when the power failed. Nobody will ever report it.
+A counter without intervals writes ``{"closed": [boot], "of": direction, "count": n}`` when its first `n` open passages
+of a direction are safe: in its non-volatile memory, or, if it has none, read by the host. The same with ``lost`` is
+about passages nobody will hear of, because they were said once and nobody listened; ``{"off": ...}`` means that the
+device was switched off, and forgot.
+
+A passage is written before the device counts it. So what the memory holds at a boot can be compared with what was
+written until then: the difference was open when the power failed. Nobody will ever report it.
 """
 
 import json
@@ -24,6 +29,20 @@ Totals: TypeAlias = Mapping[tuple[int, int], int]
 """Passages by direction and class."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The first `count` open passages of a direction are settled: reported, or `lost` for good."""
+
+    boot: int
+    direction: int
+    count: int
+    lost: bool = False
+
+
+Closed: TypeAlias = Interval | Told
+"""What a device settles: an interval, or some passages of a direction."""
+
+
 class TruthLog:
     """Writes the log of one sensor."""
 
@@ -38,23 +57,18 @@ class TruthLog:
         extra = {remark: True} if remark else {}
         self._write({"utc": round(utc, 3), "direction": d, "class": c, **extra} for utc, d, c in seen)
 
-    def closed(self, intervals: Iterable[Interval], utc: float) -> None:
-        """The device closed intervals and has them in its memory."""
-        self._write(
-            {
-                "closed": [interval.number.boot, interval.number.seq],
-                "utc": round(utc, 3),
-                "utc_start_ms": interval.utc_start_ms,
-                "length_ms": interval.length_ms,
-                "count": sum(count for _, _, count in interval.counts),
-            }
-            for interval in intervals
-        )
+    def closed(self, settled: Iterable[Closed], utc: float) -> None:
+        """The device settled intervals or passages and has in its memory what it keeps of them."""
+        self._write(_settled(one, round(utc, 3)) for one in settled)
 
     def boot(self, device: int, boot: int, totals: Totals, utc: float) -> None:
         """The device started; `totals` is what its memory held."""
         cells = [[*pair, total] for pair, total in sorted(totals.items())]
         self._write([{"boot": boot, "utc": round(utc, 3), "device": device, "totals": cells}])
+
+    def off(self, device: int, utc: float) -> None:
+        """A device that keeps nothing was switched off: nobody will ever report what is open."""
+        self._write([{"off": device, "utc": round(utc, 3)}])
 
     def remark(self, utc: float, **facts: object) -> None:
         """Something a reader of the log wants to know, e.g. a fault."""
@@ -68,6 +82,18 @@ class TruthLog:
         data = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
         while data:
             data = data[os.write(self._fd, data) :]
+
+
+def _settled(one: Closed, utc: float) -> dict[str, Any]:
+    if isinstance(one, Told):
+        return {"lost" if one.lost else "closed": [one.boot], "utc": utc, "of": one.direction, "count": one.count}
+    return {
+        "closed": [one.number.boot, one.number.seq],
+        "utc": utc,
+        "utc_start_ms": one.utc_start_ms,
+        "length_ms": one.length_ms,
+        "count": sum(count for _, _, count in one.counts),
+    }
 
 
 def _ends_with_newline(path: Path) -> bool:
@@ -87,7 +113,7 @@ class Passage:
     class_: int
     phantom: bool = False
     lost: bool = False
-    """In the open interval when the power failed: never reported to anybody."""
+    """Never reported to anybody: open when the power failed, or said when nobody listened."""
 
 
 @dataclass(slots=True)
@@ -98,7 +124,7 @@ class Truth:
     missed: list[Passage] = field(default_factory=list)
     """Passages that a stuck sensor did not see. They are in none of the sums."""
     open: int = 0
-    """Passages at the log's end that are in no closed interval yet."""
+    """Passages at the log's end that are not settled: in no closed interval yet, or not read by the host."""
     boots: int = 0
     damaged_lines: int = 0
 
@@ -109,7 +135,7 @@ class Truth:
 
     @property
     def never_reported(self) -> dict[int, int]:
-        """Those of `totals` that were lost in the open interval of a reboot, per direction."""
+        """Those of `totals` that were lost, as a rule in the open interval of a reboot, per direction."""
         return _by_direction(passage for passage in self.passages if passage.lost)
 
     @property
@@ -206,6 +232,10 @@ class _Reader:
             entry = json.loads(line)
             if "direction" in entry:
                 self._passage(entry)
+            elif "of" in entry:
+                self._told(entry["of"], entry["count"], lost="lost" in entry)
+            elif "off" in entry:
+                self._off()
             elif "closed" in entry:
                 # People who came after the cut may be written before it is: the interval has the first ones.
                 del self.open[: entry["count"]]
@@ -223,6 +253,21 @@ class _Reader:
         self.truth.passages.append(passage)
         self.open.append(passage)
         self._held[passage.direction, passage.class_] += 1
+
+    def _told(self, direction: int, count: int, *, lost: bool) -> None:
+        rest = []
+        for passage in self.open:
+            if passage.direction != direction or count <= 0:
+                rest.append(passage)
+                continue
+            passage.lost = lost
+            count -= 1
+        self.open[:] = rest
+
+    def _off(self) -> None:
+        for passage in self.open:
+            passage.lost = True
+        self.open.clear()
 
     def _boot(self, entry: dict[str, Any]) -> None:
         self.truth.boots += 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from footfall_sim.protocol import Interval, Number
-from footfall_sim.truth import TruthFollower, TruthLog, read_truth
+from footfall_sim.truth import Told, TruthFollower, TruthLog, read_truth
 from footfall_testing.waiting import wait_until
 
 NOON = 1_772_366_400.0
@@ -191,6 +191,27 @@ def test_missed_passages_are_apart_and_phantoms_are_counted(path: Path) -> None:
     assert truth.totals == {1: 1}
     assert [one.direction for one in truth.missed] == [0]
     assert [one.phantom for one in truth.passages] == [True]
+
+
+def test_a_counter_without_intervals_settles_by_direction(path: Path) -> None:
+    """The first so many open passages of a direction are reported, or lost; switching off loses those still open."""
+    log = TruthLog(path)
+    log.boot(7, 1, {}, NOON)
+    log.passages([(NOON + 1, 0, 0), (NOON + 2, 1, 0), (NOON + 3, 1, 0), (NOON + 4, 0, 0), (NOON + 5, 1, 0)])
+    log.closed([Told(1, 1, 1), Told(1, 0, 1, lost=True)], NOON + 6)
+    open_then = read_truth(path).open
+    log.off(7, NOON + 7)
+    log.close()
+
+    truth = read_truth(path)
+
+    assert (open_then, truth.open, truth.boots) == (3, 0, 1)
+    assert [one.utc_s - NOON for one in truth.passages if one.lost] == [1, 3, 4, 5]
+    assert [json.loads(line) for line in path.read_text().splitlines()[-3:]] == [
+        {"closed": [1], "utc": NOON + 6, "of": 1, "count": 1},
+        {"lost": [1], "utc": NOON + 6, "of": 0, "count": 1},
+        {"off": 7, "utc": NOON + 7},
+    ]
 
 
 def test_a_line_cut_short_harms_only_itself(path: Path) -> None:

@@ -1,0 +1,120 @@
+"""Sensors of several kinds in one simulation: their settings, orders to them, and how they end."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from footfall_role.settings import SettingsError, print_config
+from footfall_sim.__main__ import main
+from footfall_sim.control import CommandOrder, OrderError
+from footfall_sim.runner import Runner
+from footfall_sim.settings import SimSettings
+from footfall_sim.truth import read_truth
+
+
+def one(**sensor: Any) -> SimSettings:
+    return SimSettings.from_options({"sensor": [{"id": "a", **sensor}]})
+
+
+@pytest.mark.parametrize(
+    ("sensor", "sentence"),
+    [
+        ({"protocol": "morse"}, "--protocol: Input should be 'reference', 'modbus', 'line-json'"),
+        ({"modbus": {}}, "[sensor.modbus] is for protocol modbus, and a speaks reference"),
+        ({"protocol": "modbus", "line_json": {}}, "[sensor.line_json] is for protocol line-json, and a speaks modbus"),
+        ({"protocol": "modbus", "interval_s": 1}, "interval_s is for protocol reference, and a speaks modbus"),
+        ({"protocol": "line-json", "ring": 5}, "ring is for protocol reference, and a speaks line-json"),
+        ({"protocol": "modbus", "modbus": {"slave": 248}}, "--slave: Input should be less than or equal to 247"),
+        ({"protocol": "modbus", "modbus": {"out_address": 1}}, "in_address and out_address share register 1"),
+        ({"protocol": "modbus", "modbus": {"uptime_address": 2}}, "out_address and uptime_address share register 2"),
+        ({"protocol": "modbus", "modbus": {"in_address": 65_535}}, "in_address 65535 needs a second register"),
+        ({"protocol": "modbus", "modbus": {"width": 24}}, "--width: Input should be 16 or 32 (it is 24)"),
+        ({"protocol": "line-json", "line_json": {"every_s": 0}}, "it never says anything"),
+        (
+            {"protocol": "line-json", "line_json": {"increments": True, "memory": "non-volatile"}},
+            'memory = "non-volatile" needs totals',
+        ),
+    ],
+)
+def test_settings_that_cannot_be(sensor: dict[str, Any], sentence: str) -> None:
+    """Each is refused with what is wrong and what would be right."""
+    with pytest.raises(SettingsError) as refused:
+        one(**sensor)
+
+    assert sentence in str(refused.value)
+
+
+def test_sixteen_bits_need_one_register() -> None:
+    """Addresses that would overlap as 32 bits are fine."""
+    settings = one(protocol="modbus", modbus={"width": 16, "in_address": 65_534, "out_address": 65_535})
+
+    assert settings.sensor[0].modbus is not None
+
+
+def test_settings_in_force_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A protocol's table with its defaults, which can be read back, also through an option that is added."""
+    assert main(["--protocol", "line-json", "--print-config"]) == 0
+    assert "[sensor.line_json]\n" in capsys.readouterr().out
+    file = tmp_path / "sim.toml"
+    file.write_text('[[sensor]]\nid = "a"\nprotocol = "modbus"\n[sensor.modbus]\nslave = 9\n[[sensor]]\nid = "b"\n')
+    assert main(["--config", str(file), "--seed", "3", "--print-config"]) == 0
+    shown = capsys.readouterr().out
+    file.write_text(shown)
+
+    assert "slave = 9\n" in shown
+    assert 'word_order = "high-first"\n' in shown
+    assert print_config(SimSettings.load(file)) == shown
+
+
+@pytest.mark.parametrize(
+    ("sensor", "baud"),
+    [({}, 115_200), ({"protocol": "modbus"}, 19_200), ({"protocol": "modbus", "baud": 9_600}, 9_600)],
+)
+def test_a_line_is_as_fast_as_is_usual(sensor: dict[str, Any], baud: int) -> None:
+    """If nothing else is set."""
+    assert one(**sensor).sensor[0].line_baud == baud
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> SimSettings:
+    kinds = {"ref": {}, "bus": {"protocol": "modbus"}, "esp": {"protocol": "line-json"}}
+    sensors = [{"id": name, **kind} for name, kind in kinds.items()]
+    options = {"state_dir": tmp_path, "drain_s": 0.2, "pedestrians": False, "sensor": sensors}
+    return SimSettings.from_options(options)
+
+
+def test_orders_to_all_kinds(mixed: SimSettings) -> None:
+    """A passage by order happens to each; an undirected one is refused where there is no place for it, for all."""
+    with Runner(mixed) as runner:
+        with pytest.raises(OrderError, match="bus speaks modbus, which knows the directions in"):
+            runner._obey(CommandOrder.model_validate({"command": "passage", "direction": 2}))
+        runner._obey(CommandOrder.model_validate({"command": "passage", "direction": 1, "count": 2}))
+        answer = runner._obey(CommandOrder.model_validate({"command": "stop_pedestrians"}))
+
+        assert [sensor["protocol"] for sensor in answer["sensors"]] == ["reference", "modbus", "line-json"]
+        assert [sensor["closed_totals"] for sensor in answer["sensors"]] == [{"1": 2}] * 3
+    for sensor in mixed.sensor:
+        assert read_truth(mixed.truth_of(sensor)).totals == {1: 2}
+
+
+def test_the_end_says_what_is_kept_and_what_is_lost(mixed: SimSettings) -> None:
+    """Without hosts the reference counter and the registers keep what they counted, the RAM of the third does not."""
+    with Runner(mixed) as runner:
+        runner._obey(CommandOrder.model_validate({"command": "passage"}))
+        held = runner.run(lambda: True)
+
+    assert (held.kept, held.lost) == (["ref", "bus"], ["esp"])
+    lost = {sensor.id: read_truth(mixed.truth_of(sensor)).never_reported for sensor in mixed.sensor}
+    assert lost == {"ref": {}, "bus": {}, "esp": {0: 1}}
+
+
+def test_a_memory_of_another_kind_is_left_alone(mixed: SimSettings, tmp_path: Path) -> None:
+    """A sensor whose protocol was changed says so instead of beginning at 0; its old memory is as it was."""
+    with Runner(mixed) as runner:
+        runner.run(lambda: True)
+    before = (tmp_path / "ref.memory").read_bytes()
+    changed = ["--state-dir", str(tmp_path), "--id", "ref", "--protocol", "modbus"]
+
+    assert main(changed) == 2
+    assert (tmp_path / "ref.memory").read_bytes() == before

@@ -52,7 +52,7 @@ class Device(Protocol):
         """Frames from the host that could not be read."""
 
     def passage(self, direction: int, class_: int, at: float) -> None:
-        """Somebody crosses the line `at` that moment. After `shutdown` nothing is counted any more."""
+        """Somebody crosses the line `at` that moment, now or by the foresight. After `shutdown` nobody is counted."""
 
     def feed(self, data: bytes, now: float) -> None:
         """Bytes came from the host."""

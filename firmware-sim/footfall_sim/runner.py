@@ -130,6 +130,9 @@ class Runner:
         now = time.monotonic()
         sensors = self._meant(order)
         if isinstance(order, FaultOrder):
+            seeing = [sensor.id for sensor in sensors if sensor.device.foresight_s]
+            if order.fault == "stuck" and order.mode == "repeat" and seeing:
+                raise OrderError(f"{seeing[0]} is a radar, which cannot count: it is stuck in mode nothing only")
             log.info("fault by order", extra=facts(fault=order.fault, sensors=",".join(one.id for one in sensors)))
             for sensor in sensors:
                 _inflict(order, sensor, now)

@@ -9,7 +9,6 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +25,8 @@ from footfall_sim.truth import TruthLog
 
 LOOK_S = 0.5
 """A sensor without anything to do is looked after twice a second: chance, stale bytes, the end of an ailment."""
+ABREAST, BEHIND_S = 3, 1.0
+"""People who are ordered at once cross so many abreast, and the next ones so many seconds later."""
 READ_S = 0.05
 """How soon to look again whether the host has read what was sent."""
 
@@ -56,12 +57,12 @@ class Clock:
 
 
 class _Crossing(NamedTuple):
-    """Somebody who crosses the line at a monotonic moment. `remark` is that of the log of the truth."""
+    """Somebody who crosses the line at a monotonic moment, or a phantom that a stuck counter imagines."""
 
     at: float
     direction: int
     class_: int
-    remark: str = ""
+    phantom: bool = False
 
 
 class SimulatedSensor:
@@ -73,6 +74,7 @@ class SimulatedSensor:
         self._clock = clock
         self._settings = settings
         self._faults = settings.fault or common.fault
+        self._seed = common.seed
         self._zone = ZoneInfo(common.zone)
         place = Place(settings.id, settings.daily_mean, settings.kind, settings.in_share)
         people = Pedestrians(
@@ -82,7 +84,6 @@ class SimulatedSensor:
             floor_per_s=common.at_least_per_min / 60 / clock.speed,
             holidays=common.holidays,
         )
-        self._stream = Stream(people, clock.people_s(clock.start))
         dice = random.Random(f"{common.seed} {settings.id}")  # noqa: S311  # reproducible on purpose
         self._schedule = Schedule(dice, self._faults.per_h(), clock.start)
         self._wire, self._wire_back = Wire(dice), Wire(dice)
@@ -105,6 +106,7 @@ class SimulatedSensor:
         )
         # The memory is read before the log is touched: a memory that cannot be used leaves everything as it was.
         self.device = self._power_on(clock.start)
+        self._stream = Stream(people, clock.people_s(clock.start + self.device.foresight_s))
         self.truth = TruthLog(common.truth_of(settings))
         self._log_boot(clock.start)
         self.line.plug(clock.start)
@@ -122,12 +124,13 @@ class SimulatedSensor:
     @property
     def waiting(self) -> int:
         """What the host has not taken yet, people who are about to cross the line included."""
-        return self.device.waiting + sum(crossing.remark != "missed" for crossing in self._coming)
+        return self.device.waiting + len(self._coming)
 
     # The loop.
 
     def step(self, now: float) -> None:
         """Let everything happen that should have happened by `now`."""
+        self._listen(now)
         self._ail(now)
         self._walk(now)
         received = self._wire_back.pass_on(self.line.receive(), now - self._listened_at)
@@ -135,7 +138,6 @@ class SimulatedSensor:
         self.device.feed(received, now)
         self._work(now)
         self.line.pump(now)
-        self._listen(now)
 
     def due(self, now: float) -> float:
         """When `step` has something to do again, bytes from the host apart."""
@@ -182,37 +184,33 @@ class SimulatedSensor:
 
     def _see(self, passages: list[tuple[float, int, int]], now: float) -> None:
         """Passages at monotonic moments, which may be to come: each is lived through at its moment."""
-        stuck = self.stuck.on(now)
-        remark = "missed" if stuck else ""
         # What rounding puts a nanosecond into the future has happened for a device without foresight.
         latest = math.inf if self.device.foresight_s else now
-        self._expect(_Crossing(min(at, latest), d, c, remark) for at, d, c in passages)
-        if stuck:
-            self._imagine(now)
+        for at, direction, class_ in passages:
+            heapq.heappush(self._coming, _Crossing(min(at, latest), direction, class_))
+            if self.device.foresight_s:
+                self.device.passage(direction, class_, at)
+        while self._phantom_at <= now:
+            heapq.heappush(self._coming, _Crossing(self._phantom_at, 0, 0, phantom=True))
+            self._phantom_at += 1.0
         self._live(now)
 
-    def _imagine(self, now: float) -> None:
-        while self._phantom_at <= now:
-            self._expect([_Crossing(self._phantom_at + self.device.foresight_s, 0, 0, "phantom")])
-            self._phantom_at += 1.0
-
-    def _expect(self, crossings: Iterable[_Crossing]) -> None:
-        for crossing in crossings:
-            heapq.heappush(self._coming, crossing)
-            if self.device.foresight_s and crossing.remark != "missed":
-                self.device.passage(crossing.direction, crossing.class_, crossing.at)
-
     def _live(self, now: float) -> None:
-        """Let happen what is due: first into the log of the truth, then into the counter, if it did not foresee it."""
+        """Let happen what is due: first into the log of the truth, then before the eyes of a device without foresight.
+
+        A radar sees the people by itself, or does not: `surroundings` tells it that it is blind.
+        """
+        stuck = self.stuck.on(now)
         happened = []
         while self._coming and self._coming[0].at <= now:
             happened.append(heapq.heappop(self._coming))
-        # The difference of the clocks is taken afresh: the computer's clock may have been set since the start.
-        for remark, group in itertools.groupby(happened, key=lambda crossing: crossing.remark):
-            self.truth.passages([(self._utc(at), d, c) for at, d, c, _ in group], remark=remark)
-        if not self.device.foresight_s:
-            for at, direction, class_, remark in happened:
-                if remark != "missed":
+        for phantom, group in itertools.groupby(happened, key=lambda crossing: crossing.phantom):
+            remark = "phantom" if phantom else "missed" if stuck else ""
+            crossings = list(group)
+            # The difference of the clocks is taken afresh: the computer's clock may have been set since the start.
+            self.truth.passages([(self._utc(at), d, c) for at, d, c, _ in crossings], remark=remark)
+            if remark != "missed" and not self.device.foresight_s:
+                for at, direction, class_, _ in crossings:
                     self.device.passage(direction, class_, at)
 
     def _ail(self, now: float) -> None:
@@ -269,7 +267,10 @@ class SimulatedSensor:
     def cross(self, direction: int, class_: int, count: int, now: float) -> None:
         """Let somebody cross the line now, by order; a device that sees people come needs to see them come first."""
         self._walk(now)
-        self._see([(now + self.device.foresight_s, direction, class_)] * count, now)
+        ahead = self.device.foresight_s
+        # Where people are seen to walk they come a few at a time.
+        moments = [now + ahead + (number // ABREAST * BEHIND_S if ahead else 0.0) for number in range(count)]
+        self._see([(at, direction, class_) for at in moments], now)
 
     def stop_walking(self, now: float) -> None:
         """Let nobody come any more, and report those who came at once as a short last interval."""
@@ -281,7 +282,7 @@ class SimulatedSensor:
     def start_walking(self, now: float) -> None:
         """Let people come again; those of the meantime stayed at home."""
         if not self.walking:
-            self._stream.take(self._clock.people_s(now))
+            self._stream.take(self._clock.people_s(now + self.device.foresight_s))
             self.walking = True
 
     def shut_down(self, now: float) -> None:
@@ -289,6 +290,7 @@ class SimulatedSensor:
         self._walk(now)
         self.walking = False
         self._phantom_at = math.inf
+        self._coming.clear()
         self.device.shutdown(now)
         self._work(now)
 
@@ -326,21 +328,18 @@ class SimulatedSensor:
 
     def _reboot(self, now: float) -> None:
         """The power fails and comes back: whatever is not in the memory is gone."""
+        self._listen(now)
         self.line.discard()
         if self._speaking:
             self._speaking = False
             self.device.delivered(arrived=False)
             self._note(now)
-        self.device = self._power_on(now)
+        self.device = self._power_on(now, self.device)
         self._log_boot(now)
-        if self.device.foresight_s:
-            for crossing in sorted(self._coming):
-                if crossing.remark != "missed":
-                    self.device.passage(crossing.direction, crossing.class_, crossing.at)
 
-    def _power_on(self, now: float) -> Device:
+    def _power_on(self, now: float, before: Device | None = None) -> Device:
         try:
-            return power_on(self._settings, self._store, now)
+            return power_on(self._settings, self._store, now, seed=self._seed, before=before)
         except UnusableMemoryError as error:
             raise UnusableMemoryError(f"{self._store.path}: {error}") from error
 

@@ -5,18 +5,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from footfall_role.settings import RoleSettings, Section, SettingsError
+from footfall_sim import ld2450
 from footfall_sim.calibration import DAILY_MEAN, Kind
 from footfall_sim.faults import Fault
 from footfall_sim.modbus import WordOrder
+from footfall_sim.radar import Mounting
+from footfall_sim.scene import Line
 from footfall_sim.tally import Keeping
+from footfall_sim.ti_people import PROFILES
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 PerHour = Annotated[float, Field(ge=0, le=3600)]
+Point = tuple[float, float]
+_PROFILES = ", ".join(PROFILES)
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -48,10 +54,6 @@ class FaultSettings(Section):
         return {Fault.SILENCE: self.silence_s, Fault.STUCK: self.stuck_s, Fault.UNPLUG: self.unplug_s}.get(fault, 0.0)
 
 
-TABLES: dict[str, str] = {"modbus": "modbus", "line-json": "line_json"}
-"""Which table of a ``[[sensor]]`` belongs to which protocol."""
-
-
 class SensorProtocol(StrEnum):
     """What a sensor speaks on its line."""
 
@@ -62,6 +64,22 @@ class SensorProtocol(StrEnum):
     TI_PEOPLE = "ti-people"
 
 
+RADARS = (SensorProtocol.LD2450, SensorProtocol.TI_PEOPLE)
+"""Those that show people walk instead of counting them."""
+TABLES: dict[str, tuple[SensorProtocol, ...]] = {
+    "modbus": (SensorProtocol.MODBUS,),
+    "line_json": (SensorProtocol.LINE_JSON,),
+    "line": RADARS,
+    "mounting": RADARS,
+    "weaknesses": RADARS,
+}
+"""For which protocols each table of a ``[[sensor]]`` is."""
+KEYS: dict[str, tuple[SensorProtocol, ...]] = {
+    "interval_s": (SensorProtocol.REFERENCE,),
+    "ring": (SensorProtocol.REFERENCE,),
+    "profile": (SensorProtocol.TI_PEOPLE,),
+}
+"""For which protocols a key is that is not for all of them."""
 USUAL_BAUD = {
     SensorProtocol.REFERENCE: 115_200,
     SensorProtocol.MODBUS: 19_200,
@@ -129,6 +147,51 @@ class LineJsonSettings(TallySettings):
         return self
 
 
+class LineSettings(Section):
+    """The counting line on the ground in front of a radar, metres: x to its right, y straight ahead, from below it.
+
+    `in` crosses it from left to right as seen looking from its first to its second point.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    from_: Point = Field((0.0, 0.0), alias="from", description="its first point [x, y], metres")
+    to: Point = Field((0.0, 6.0), description="its second point")
+
+    @model_validator(mode="after")
+    def _is_a_line(self) -> Self:
+        self.on_the_ground()
+        return self
+
+    def on_the_ground(self) -> Line:
+        """The line. Raises ValueError if it is a point."""
+        return Line(*self.from_, *self.to)
+
+
+class MountingSettings(Section):
+    """How a radar hangs."""
+
+    height_m: float = Field(ld2450.BODY_CENTRE_M, description="metres above the ground")
+    tilt_deg: float = Field(0.0, description="degrees by which it looks downwards; an HLK-LD2450 hangs level")
+
+    @model_validator(mode="after")
+    def _can_hang(self) -> Self:
+        self.in_place()
+        return self
+
+    def in_place(self) -> Mounting:
+        """The mounting. Raises ValueError if nothing can hang like that."""
+        return Mounting(self.height_m, self.tilt_deg)
+
+
+class WeaknessSettings(Section):
+    """What a radar is bad at. What is not set is as its make is known for."""
+
+    noise_m: float | None = Field(None, ge=0, le=2, description="standard deviation of each coordinate, metres")
+    drop: Probability | None = Field(None, description="share of the frames that do not leave the sensor")
+    ghosts_per_h: PerHour | None = Field(None, description="false targets that appear per hour")
+
+
 class SensorSettings(Section):
     """One simulated counter and the people at its line."""
 
@@ -148,8 +211,12 @@ class SensorSettings(Section):
         None, ge=1200, le=4_000_000, description="speed of its line; none: what is usual for its protocol"
     )
     fault: FaultSettings | None = Field(None, description="its own troubles instead of everybody's")
+    profile: str = Field("3d-people-counting", description=f"ti-people: what its firmware writes: {_PROFILES}")
     modbus: ModbusSettings | None = Field(None, description="its registers, for protocol modbus")
     line_json: LineJsonSettings | None = Field(None, description="its lines, for protocol line-json")
+    line: LineSettings | None = Field(None, description="the line before a radar")
+    mounting: MountingSettings | None = Field(None, description="how a radar hangs")
+    weaknesses: WeaknessSettings | None = Field(None, description="what a radar is bad at")
 
     @field_validator("interval_s")
     @classmethod
@@ -158,27 +225,33 @@ class SensorSettings(Section):
             raise ValueError("an interval is a divisor of 60 seconds, e.g. 10")
         return value
 
+    @field_validator("profile")
+    @classmethod
+    def _is_a_profile(cls, value: str) -> str:
+        if value not in PROFILES:
+            raise ValueError(f"no such firmware; there are {_PROFILES}")
+        return value
+
     @model_validator(mode="before")
     @classmethod
-    def _has_a_table(cls, given: Any) -> Any:
+    def _has_its_tables(cls, given: Any) -> Any:
         """What is left out is the protocol's table with its defaults, so that the settings in force can be shown."""
-        protocol = given.get("protocol") if isinstance(given, dict) else None
-        table = TABLES.get(str(protocol))
-        return {**given, table: given.get(table) or {}} if table else given
+        if not isinstance(given, dict):
+            return given
+        protocol = str(given.get("protocol", ""))
+        own = [table for table, protocols in TABLES.items() if protocol in protocols and given.get(table) is None]
+        return given | {table: {} for table in own}
 
     @model_validator(mode="after")
     def _speaks_one_protocol(self) -> Self:
-        own = TABLES.get(self.protocol)
-        for table in TABLES.values():
-            if table != own and getattr(self, table) is not None:
-                wanted = ", ".join(protocol for protocol, name in TABLES.items() if name == table)
-                raise ValueError(f"[sensor.{table}] is for protocol {wanted}, and {self.id} speaks {self.protocol}")
-        for name in ("interval_s", "ring"):
-            usual = type(self).model_fields[name].default
-            if self.protocol is not SensorProtocol.REFERENCE and getattr(self, name) != usual:
-                raise ValueError(f"{name} is for protocol reference, and {self.id} speaks {self.protocol}")
-        if self.protocol in (SensorProtocol.LD2450, SensorProtocol.TI_PEOPLE):
-            raise ValueError(f"{self.protocol} cannot be simulated yet; there are reference, modbus and line-json")
+        for table, protocols in TABLES.items():
+            if self.protocol not in protocols and getattr(self, table) is not None:
+                raise ValueError(f"[sensor.{table}] is for {_either(protocols)}, and {self.id} speaks {self.protocol}")
+        for key, protocols in KEYS.items():
+            if self.protocol not in protocols and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is for {_either(protocols)}, and {self.id} speaks {self.protocol}")
+        if self.protocol is SensorProtocol.LD2450 and self.mounting and self.mounting.tilt_deg:
+            raise ValueError(f"an HLK-LD2450 is mounted level; tilt_deg = {self.mounting.tilt_deg} is for ti-people")
         return self
 
     @property
@@ -266,6 +339,10 @@ class _OptionsFirst(SimSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings
+
+
+def _either(protocols: tuple[SensorProtocol, ...]) -> str:
+    return " or ".join(f"protocol {protocol}" for protocol in protocols)
 
 
 def _sentence(fault: ErrorDetails) -> str:

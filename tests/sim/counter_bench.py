@@ -13,11 +13,16 @@ from footfall_testing.waiting import wait_until
 
 
 class Bench:
-    """A sensor without people but those that are ordered. `turn` lets time pass."""
+    """A sensor with people by order only, or with at least so many per minute. `turn` lets time pass."""
 
-    def __init__(self, folder: Path, **sensor: Any) -> None:
+    def __init__(self, folder: Path, *, at_least_per_min: float = 0, **sensor: Any) -> None:
         self.settings = SimSettings.from_options(
-            {"state_dir": folder, "pedestrians": False, "sensor": [{"id": "a", **sensor}]}
+            {
+                "state_dir": folder,
+                "pedestrians": at_least_per_min > 0,
+                "at_least_per_min": at_least_per_min,
+                "sensor": [{"id": "a", **sensor}],
+            }
         )
         folder.mkdir(parents=True, exist_ok=True)
         self.now = time.monotonic()

@@ -1,5 +1,7 @@
 """Sensors of several kinds in one simulation: their settings, orders to them, and how they end."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,17 @@ import pytest
 from footfall_role.settings import SettingsError, print_config
 from footfall_sim.__main__ import main
 from footfall_sim.control import CommandOrder, OrderError
+from footfall_sim.faults import Fault
 from footfall_sim.runner import Runner
-from footfall_sim.settings import SimSettings
+from footfall_sim.settings import (
+    USUAL_BAUD,
+    LineJsonSettings,
+    LineSettings,
+    ModbusSettings,
+    MountingSettings,
+    SimSettings,
+    WeaknessSettings,
+)
 from footfall_sim.truth import read_truth
 
 
@@ -30,6 +41,12 @@ def one(**sensor: Any) -> SimSettings:
         ({"protocol": "modbus", "modbus": {"uptime_address": 2}}, "out_address and uptime_address share register 2"),
         ({"protocol": "modbus", "modbus": {"in_address": 65_535}}, "in_address 65535 needs a second register"),
         ({"protocol": "modbus", "modbus": {"width": 24}}, "--width: Input should be 16 or 32 (it is 24)"),
+        ({"line": {}}, "[sensor.line] is for protocol ld2450 or protocol ti-people, and a speaks reference"),
+        ({"protocol": "ld2450", "line": {"from": [1, 1], "to": [1, 1]}}, "a counting line has two different points"),
+        ({"protocol": "ti-people", "mounting": {"height_m": 30}}, "a sensor hangs 0 to 20 m high"),
+        ({"protocol": "ld2450", "mounting": {"tilt_deg": 5}}, "an HLK-LD2450 is mounted level; tilt_deg = 5.0 is for"),
+        ({"protocol": "ld2450", "profile": "iwrl6844"}, "profile is for protocol ti-people, and a speaks ld2450"),
+        ({"protocol": "ti-people", "profile": "x"}, "--profile: no such firmware; there are 3d-people-counting,"),
         ({"protocol": "line-json", "line_json": {"every_s": 0}}, "it never says anything"),
         (
             {"protocol": "line-json", "line_json": {"increments": True, "memory": "non-volatile"}},
@@ -57,13 +74,17 @@ def test_settings_in_force_are_shown(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["--protocol", "line-json", "--print-config"]) == 0
     assert "[sensor.line_json]\n" in capsys.readouterr().out
     file = tmp_path / "sim.toml"
-    file.write_text('[[sensor]]\nid = "a"\nprotocol = "modbus"\n[sensor.modbus]\nslave = 9\n[[sensor]]\nid = "b"\n')
+    file.write_text(
+        '[[sensor]]\nid = "a"\nprotocol = "modbus"\n[sensor.modbus]\nslave = 9\n[[sensor]]\nid = "b"\n'
+        'protocol = "ld2450"\n[sensor.line]\nto = [1, 5]\n'
+    )
     assert main(["--config", str(file), "--seed", "3", "--print-config"]) == 0
     shown = capsys.readouterr().out
     file.write_text(shown)
 
     assert "slave = 9\n" in shown
     assert 'word_order = "high-first"\n' in shown
+    assert "from = [0.0, 0.0]\nto = [1.0, 5.0]\n" in shown
     assert print_config(SimSettings.load(file)) == shown
 
 
@@ -118,3 +139,19 @@ def test_a_memory_of_another_kind_is_left_alone(mixed: SimSettings, tmp_path: Pa
 
     assert main(changed) == 2
     assert (tmp_path / "ref.memory").read_bytes() == before
+
+
+def test_the_page_about_the_simulator_names_every_setting() -> None:
+    """docs/simulator.md has each key of each protocol's table, and each default as it is."""
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    defaults = [(re.findall(r"`([a-z_]+)`", row[0]), row[1].replace("`", "")) for row in rows if len(row) == 3]
+    for section in (ModbusSettings, LineJsonSettings):
+        for name, field in section.model_fields.items():
+            value = "none" if field.default is None else json.dumps(field.default).removesuffix(".0")
+            assert any(name in keys and value in default for keys, default in defaults), name
+    for section in (LineSettings, MountingSettings, WeaknessSettings):
+        for name, field in section.model_fields.items():
+            assert f"`{field.alias or name}`" in page
+    assert all(f"| `{protocol}` |" in page and f" {baud} |" in page for protocol, baud in USUAL_BAUD.items())
+    assert all(f"`{fault}`" in page for fault in Fault)

@@ -143,9 +143,11 @@ class PtyLine:
         self._queue += data[:room]
         self.overrun_bytes += max(0, len(data) - room)
 
-    def discard(self) -> None:
-        """Forget what is queued: the device was reset in the middle of its sentence."""
+    def discard(self) -> bool:
+        """Forget what is queued: the device was reset, perhaps in the middle of its sentence. Whether it was."""
+        cut_short = bool(self._queue)
         self._queue.clear()
+        return cut_short
 
     def pause(self, seconds: float) -> None:
         """Let the frame that is sent next stop in its middle for so long; what comes after it waits, too."""

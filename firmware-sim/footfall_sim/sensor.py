@@ -329,10 +329,11 @@ class SimulatedSensor:
     def _reboot(self, now: float) -> None:
         """The power fails and comes back: whatever is not in the memory is gone."""
         self._listen(now)
-        self.line.discard()
+        cut_short = self.line.discard()
         if self._speaking:
             self._speaking = False
-            self.device.delivered(arrived=False)
+            # What has left the device whole is still there for the host to read.
+            self.device.delivered(arrived=not cut_short)
             self._note(now)
         self.device = self._power_on(now, self.device)
         self._log_boot(now)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import pytest
 from footfall_role.settings import SettingsError, print_config
 from footfall_sim.__main__ import main
 from footfall_sim.control import CommandOrder, OrderError
+from footfall_sim.devices import _radar
 from footfall_sim.faults import Fault
+from footfall_sim.radar import Mounting, Weaknesses
+from footfall_sim.radar_sensor import RadarDesign
 from footfall_sim.runner import Runner
+from footfall_sim.scene import Line
 from footfall_sim.settings import (
     USUAL_BAUD,
     LineJsonSettings,
@@ -21,7 +26,9 @@ from footfall_sim.settings import (
     SimSettings,
     WeaknessSettings,
 )
+from footfall_sim.ti_people import PROFILES
 from footfall_sim.truth import read_truth
+from footfall_sim.view import IWR6843, LD2450
 
 
 def one(**sensor: Any) -> SimSettings:
@@ -95,6 +102,19 @@ def test_settings_in_force_are_shown(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_line_is_as_fast_as_is_usual(sensor: dict[str, Any], baud: int) -> None:
     """If nothing else is set."""
     assert one(**sensor).sensor[0].line_baud == baud
+
+
+def test_a_radar_is_built_from_its_settings() -> None:
+    """Line, mounting, weaknesses and firmware as they are set; what is not set is as the make is known for."""
+    weak = {"noise_m": 0.25, "drop": 0.1, "ghosts_per_h": 120}
+    place = {"line": {"from": [1, 2], "to": [3, 4]}, "mounting": {"height_m": 3, "tilt_deg": 20}}
+    radar = one(protocol="ti-people", profile="iwrl6844", weaknesses=weak, **place).sensor[0]
+    eyes = replace(IWR6843, noise_m=0.25, noise_limit_m=0.75, drop=0.1, ghosts_per_min=2)
+
+    assert _radar(radar, 7) == RadarDesign(
+        "ti-people", Line(1, 2, 3, 4), Mounting(3, 20), Weaknesses(eyes), PROFILES["iwrl6844"], "7 a"
+    )
+    assert _radar(one(protocol="ld2450").sensor[0], 7).weaknesses == Weaknesses(LD2450)
 
 
 @pytest.fixture

@@ -364,6 +364,23 @@ def test_answers_that_did_not_arrive_tell_nothing(tmp_path: Path, fault: str) ->
         assert bench.truth.reported == bench.truth.never_reported == {0: 1}
 
 
+@pytest.mark.parametrize(("cut_short", "lost"), [(False, {}), (True, {0: 1})])
+def test_a_restart_while_an_answer_is_on_its_way(tmp_path: Path, cut_short: bool, lost: dict[int, int]) -> None:
+    """An answer that has left the counter can still be read, half an answer tells nothing."""
+    with Bench(tmp_path, protocol="modbus", modbus=RAM) as bench:
+        bench.cross(0)
+        bench.turn()
+        if cut_short:
+            bench.sensor.pause_line(30)
+        bench.port.write(frame("01 03 00 00 00 04"))
+        wait_until(bench.heard, what="the request to arrive")
+        bench.turn()
+        wait_until(lambda: bench.port.in_waiting, what="bytes of the answer")
+        bench.sensor.suffer(Fault.REBOOT, bench.now, None)
+
+        assert bench.truth.never_reported == lost
+
+
 def test_an_answer_can_stop_in_its_middle(tmp_path: Path) -> None:
     """By order it pauses, though no byte of it is a delimiter; then the rest comes."""
     with Bench(tmp_path, protocol="modbus") as bench:

@@ -137,9 +137,12 @@ def test_people_of_the_street_walk_before_a_radar(tmp_path: Path) -> None:
     """They cross at their moments, the first ones as soon as they could have walked up to the line."""
     with Bench(tmp_path, at_least_per_min=600, protocol="ld2450", daily_mean=0, **PERFECT) as bench:
         begin = bench.now
-        watch(bench, LOOKAHEAD_S + 3)
+        coming = watch(bench, LOOKAHEAD_S - 0.5)
+        assert bench.truth.passages == []
+        watch(bench, 3.5)
         passages = bench.truth.passages
 
+        assert len(list(seen_by_ld2450(coming))) > 3
         assert len(passages) > 3
         utc = bench.sensor._utc(begin)
         assert passages[0].utc_s >= utc + LOOKAHEAD_S - 0.01

@@ -120,6 +120,7 @@ def test_a_stuck_radar_sees_nobody(tmp_path: Path) -> None:
         assert len(data) > 3_000
         assert list(seen_by_ld2450(data)) == []
         assert (bench.truth.totals, len(bench.truth.missed)) == ({}, 1)
+        assert bench.sensor.status(bench.now)["closed_totals"] == {}
 
 
 def test_the_line_and_the_mounting_are_those_of_the_settings(tmp_path: Path) -> None:

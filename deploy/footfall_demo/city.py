@@ -17,6 +17,7 @@ from footfall_ingest.areas_file import Area, AreasError
 from footfall_ingest.stations_file import Station, StationsError, read
 from footfall_sim.calibration import Kind
 from footfall_sim.pedestrians import Pedestrians, Place
+from footfall_sim.settings import SensorProtocol
 
 ZONE = "Europe/Berlin"
 AT_LEAST_PER_MIN = 4.0
@@ -25,13 +26,17 @@ AT_LEAST_PER_MIN = 4.0
 
 @dataclass(frozen=True)
 class Counter:
-    """A simulated counter: who passes it, and how well its clock goes."""
+    """A simulated counter: who passes it, how well its clock goes, and what it speaks.
+
+    The edge's driver has the name of the protocol.
+    """
 
     sensor: str
     daily_mean: float
     kind: Kind
     in_share: float
     drift_ppm: float
+    protocol: SensorProtocol = SensorProtocol.REFERENCE
 
     def people(self, seed: int) -> Pedestrians:
         """The people that pass it, without the least number that a live run adds."""

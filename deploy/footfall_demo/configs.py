@@ -83,6 +83,7 @@ class Wiring:
                     "[[sensor]]",
                     {
                         "id": counter.sensor,
+                        "protocol": counter.protocol.value,
                         "link": str(self.line(counter.sensor)),
                         "daily_mean": counter.daily_mean,
                         "kind": counter.kind.value,
@@ -105,7 +106,11 @@ class Wiring:
                     *(
                         (
                             "[[sensor]]",
-                            {"id": counter.sensor, "driver": "reference", "port": str(self.line(counter.sensor))},
+                            {
+                                "id": counter.sensor,
+                                "driver": counter.protocol.value,
+                                "port": str(self.line(counter.sensor)),
+                            },
                         )
                         for counter in box.counters
                     ),

@@ -83,6 +83,8 @@ def test_every_settings_file_is_one_for_its_process(tmp_path: Path) -> None:
     assert (sim.seed, len(sim.sensor), sim.at_least_per_min > 0) == (7, 6, True)
     lines = {sensor.id: str(sim.link_of(sensor)) for sensor in sim.sensor}
     assert {sensor.id: sensor.port for edge in edges for sensor in edge.sensor} == lines
+    spoken = {sensor.id: sensor.protocol.value for sensor in sim.sensor}
+    assert {sensor.id: sensor.driver for edge in edges for sensor in edge.sensor} == spoken
     assert {edge.clock for edge in edges} == {"system"}
     assert len({edge.outbox.path for edge in edges}) == 2
     assert {path.name for path in folder.iterdir()} == {

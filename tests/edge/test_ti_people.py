@@ -561,6 +561,18 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], sentence:
         TiPeople.model_validate(settings)
 
 
+def test_the_page_has_every_setting_and_profile() -> None:
+    """docs/sensors/ti-people.md explains each key of the sensor's table and each profile, with its size of target."""
+    page = (Path(__file__).parents[2] / "docs" / "sensors" / "ti-people.md").read_text("utf-8")
+    rows = {line.split("|")[1].strip(" `"): line for line in page.splitlines() if line.startswith("| `")}
+
+    assert rows.keys() >= TiPeople.model_fields.keys()
+    for name, profile in PROFILES.items():
+        _, _, _, header, _, size, _ = rows[name].split("|")
+        assert int(header) == profile.header.size
+        assert size.strip().startswith(str(profile.target.what.size))
+
+
 def test_it_is_called_ti_people() -> None:
     """The name in edge.toml leads to it; its line usually has 921600 baud."""
     assert driver_named("ti-people") is TiPeople

@@ -312,7 +312,9 @@ class TiFramer:
         place = end
         while (place := pending.find(MAGIC, place + 1, end + MOST_NOISE)) >= 0:
             if len(pending) < place + _NUMBER_AT + _U32.size:
-                break
+                if last:
+                    break
+                return None
             ahead = (_U32.unpack_from(pending, place + _NUMBER_AT)[0] - number) % _NUMBERS
             if ahead == 1:
                 return end

@@ -255,6 +255,30 @@ def test_noise_between_frames_costs_none_of_them() -> None:
     assert (found.counts.bad_frames, found.counts.skipped_bytes) == (0, len(noise))
 
 
+@pytest.mark.parametrize(("noise", "taken"), [(4070, True), (4088, True), (4089, False)])
+@pytest.mark.parametrize("size", [1, 100, 10_000])
+def test_the_next_frame_has_to_begin_within_4096_bytes(noise: int, taken: bool, size: int) -> None:
+    """Its magic has to be whole by then, however the bytes come; otherwise the frame before the noise is given up."""
+    frames = walk()
+    data = frames[0] + b"\x02" * noise + frames[1]
+    found = framer()
+    got = [frame for at in range(0, len(data), size) for frame in found.feed(data[at : at + size])] + found.finish()
+
+    assert whole(got) == (frames[:2] if taken else frames[1:2])
+    assert found.counts.bad_frames == (not taken)
+
+
+def test_a_long_frame_before_does_not_hide_where_the_next_one_breaks_off() -> None:
+    """The search for a magic inside a frame begins anew with each: a spoilt one is known when the next begins."""
+    long = packet(1, target_list([Person(id_, 0, 2) for id_ in range(9)]))
+    spoilt = packet(2, target_list([Person(1, 0, 2)]))[:-1]
+    found = framer()
+    found.feed(long[:-1])
+
+    assert whole(found.feed(long[-1:] + spoilt + MAGIC)) == [long]
+    assert found.counts.bad_frames == 1
+
+
 def test_a_false_header_swallows_no_frame_and_holds_none_up() -> None:
     """Noise that looks like a header and claims 60 000 bytes: the frames after it come as soon as without it."""
     frames = walk()

@@ -139,7 +139,10 @@ async def _serve_amqtt(host: str, port: int) -> None:
 
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}", "max_connections": 1000}},
-        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False}},
+        "plugins": {
+            "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False},
+            "footfall_demo.takeover.SharedSessions": {},
+        },
     }
     broker = Amqtt(config)
     await broker.start()

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
@@ -12,12 +12,15 @@ from footfall_testing.waiting import wait_until
 
 
 class TestClient:
-    """A context with a connected client, logged in as `name`, that keeps the latest payload of each topic it hears."""
+    """A context with a connected client, logged in as `name`, that keeps the latest payload of each topic it hears.
+
+    `options` are paho's own, such as ``clean_session``.
+    """
 
     __test__ = False  # not a test, whatever pytest makes of the name
 
-    def __init__(self, broker: Broker, name: str, topics: Iterable[str] = ()) -> None:
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=name)
+    def __init__(self, broker: Broker, name: str, topics: Iterable[str] = (), **options: Any) -> None:
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=name, **options)
         self._client.username_pw_set(name)
         self._broker = broker
         self._topics = list(topics)
@@ -39,6 +42,11 @@ class TestClient:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has let it in and has not ended the connection since."""
+        return self._client.is_connected()
 
     def publish(self, messages: Iterable[tuple[str, bytes]], *, retain: bool = False, qos: int = 1) -> None:
         """Publish and wait until the broker has taken them all."""

@@ -29,7 +29,7 @@ from bench.result import Curve, Result
 from footfall_contract import topics
 from footfall_contract.report import encode_cbor
 from footfall_demo.broker import Broker, find_mosquitto
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings
 
 TITLE = "sensors that report every ten seconds: from publish to committed, and memory"
@@ -202,8 +202,7 @@ class Edges:
     def leave(self) -> None:
         """Hang up."""
         for client in (*self._clients, self._listener):
-            client.disconnect()
-            client.loop_stop()
+            hang_up(client)
 
 
 def play(folder: Path, dsn: str, sensors: int, seconds: int, *, spread_s: float) -> Run:

@@ -22,7 +22,7 @@ from bench.result import Result
 from footfall_contract import topics
 from footfall_contract.batch import decode_batch
 from footfall_demo.broker import Broker, find_mosquitto
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings
 
 TITLE = "MQTT to committed rows, deduplicated, acknowledged after the commit, notices on"
@@ -145,8 +145,7 @@ def publish(settings: MqttSettings, reports: Reports) -> None:
     speaker.loop_start()
     for info in [speaker.publish(topic, payload, qos=1) for topic, payload in reports]:
         info.wait_for_publish(60)
-    speaker.disconnect()
-    speaker.loop_stop()
+    hang_up(speaker)
 
 
 def received(connection: psycopg.Connection) -> int:

@@ -13,7 +13,7 @@ import cbor2
 import psycopg
 
 from footfall_contract import topics
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings
 
 TABLE = """
@@ -51,8 +51,7 @@ def main(kind: str, port: str, reports: str, said: str, dsn: str = "") -> None:
     client.loop_start()
     done.wait()
     Path(said).write_text("done")
-    client.disconnect()
-    client.loop_stop()
+    hang_up(client)
 
 
 def insert(connection: psycopg.Connection[Any], payload: bytes) -> None:

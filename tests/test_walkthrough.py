@@ -31,7 +31,7 @@ from footfall_edge.slots import place
 from footfall_ingest import stations
 from footfall_ingest.aggregate import aggregate
 from footfall_ingest.flush import Message, write_batch
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings
 from footfall_sim.firmware import Design, Firmware
 from footfall_sim.memory import RamStore
@@ -190,8 +190,7 @@ def through(broker: Broker, topic: str, payload: bytes) -> Arrived:
         assert done.wait(10)
     finally:
         for client in (speaker, listener):
-            client.disconnect()
-            client.loop_stop()
+            hang_up(client)
     return received[0]
 
 

@@ -22,7 +22,7 @@ from footfall_contract.state import NodeState, NodeStatus, encode_status
 from footfall_edge.clock import Clock
 from footfall_edge.events import Connected, Disconnected, Events, Named, Noticed, Taken
 from footfall_role.logs import facts
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,7 @@ class Publisher:
 
     def restart(self) -> None:
         """Give up the connection and make a new one; what the client has not got rid of is sent there."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        hang_up(self._client)
         self.start()
 
     def stop(self) -> None:
@@ -85,8 +84,7 @@ class Publisher:
                 info.wait_for_publish(GOODBYE_S)
             except (RuntimeError, ValueError) as error:
                 log.warning("the broker was not told that this node stops", extra=facts(reason=error))
-        self._client.disconnect()
-        self._client.loop_stop()
+        hang_up(self._client)
 
     def _status(self, state: NodeState) -> bytes:
         # Counted back on the monotonic clock: the clock may have been set right since the start. 0: it was not yet.

@@ -36,3 +36,15 @@ def new_client(
         client.tls_set_context(context)
     client.reconnect_delay_set(min_delay=1, max_delay=30)
     return client
+
+
+def hang_up(client: Client) -> None:
+    """Leave the broker, end the thread of `client` and close everything it has open. It may connect again later.
+
+    paho itself leaves the two sockets that wake its thread to `Client.__del__`. But a client whose callbacks lead back
+    to it is garbage of which the collector finalises the parts in any order: the sockets before it, now and then, and
+    complains that nobody had closed them, in the middle of something else.
+    """
+    client.disconnect()
+    client.loop_stop()
+    client._reset_sockets()  # noqa: SLF001  # what __del__ calls; paho has no public way

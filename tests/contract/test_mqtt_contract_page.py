@@ -16,6 +16,7 @@ from footfall_contract.errors import ContractError
 from footfall_contract.report import REPORT_FIELDS, SlotReport, decode
 from footfall_contract.topics import Kind
 from footfall_contract.words import SLOT_LENGTHS_S, PassageClass
+from footfall_role.mqtt import hang_up
 from footfall_testing.waiting import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mqtt-contract.md").read_text()
@@ -229,5 +230,4 @@ def test_the_commands_reach_a_real_broker(mosquitto: Any, tmp_path: Path, unique
             subprocess.run(["bash", "-euo", "pipefail", "-c", command], env=environment, check=True, timeout=30)
             wait_until(lambda wanted=(topic, payload): wanted in arrived, what=command)  # type: ignore[misc]
     finally:
-        client.disconnect()
-        client.loop_stop()
+        hang_up(client)

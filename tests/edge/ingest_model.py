@@ -11,7 +11,7 @@ from footfall_contract import topics
 from footfall_contract.notice import CommitNotice, StreamState, encode_notice
 from footfall_contract.report import SlotReport, decode
 from footfall_contract.state import NodeStatus, SensorHealth, decode_health, decode_status
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings
 
 
@@ -72,8 +72,7 @@ class Ingest:
         """Disconnect."""
         client, self._client = self._client, None
         if client is not None:
-            client.disconnect()
-            client.loop_stop()
+            hang_up(client)
 
     def _receive(self, topic: str, payload: bytes) -> None:
         kind = topics.parse(topic).kind

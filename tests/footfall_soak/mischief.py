@@ -8,6 +8,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from footfall_contract import topics
+from footfall_role.mqtt import hang_up
 
 KEPT = 20_000
 """Reports remembered; beyond that the oldest are forgotten."""
@@ -33,8 +34,7 @@ class Mischief:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        hang_up(self._client)
 
     def again(self, dice: random.Random, number: int) -> bool:
         """Publish up to `number` of the reports heard so far, in any order; False if there are none or no broker."""

@@ -17,7 +17,7 @@ from paho.mqtt.client import Client, MQTTMessage
 
 from footfall_contract import SlotReport, decode_notice, encode_cbor, topics
 from footfall_edge.window import FIRST_RESEND_S, WINDOW
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings
 
 NAMESPACE = UUID("0c7a53c7-4e5b-4a52-9f5e-0f9b0b3a9f10")
@@ -109,8 +109,7 @@ class Flood:
         self._stop.set()
         self._news.set()
         self._thread.join(30)
-        self._client.disconnect()
-        self._client.loop_stop()
+        hang_up(self._client)
 
     def wait(self, timeout_s: float) -> bool:
         """Whether everything was stored in time."""

@@ -8,6 +8,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from footfall_demo.broker import Broker
+from footfall_role.mqtt import hang_up
 from footfall_testing.waiting import wait_until
 
 
@@ -36,12 +37,13 @@ class TestClient:
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.connect(self._broker.host, self._broker.port)
         self._client.loop_start()
-        assert self._ready.wait(20), "no connection to the broker"
+        if not self._ready.wait(20):
+            hang_up(self._client)
+            raise AssertionError("no connection to the broker")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        hang_up(self._client)
 
     @property
     def connected(self) -> bool:

@@ -18,7 +18,7 @@ from footfall_contract import SlotReport, decode_notice, encode_cbor, topics
 from footfall_contract.notice import CommitNotice
 from footfall_demo.broker import Broker
 from footfall_edge.window import Window
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings
 from footfall_testing.ingest_store import NOON, report
 
@@ -96,8 +96,7 @@ class Sender:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._client.disconnect()
-        self._client.loop_stop()
+        hang_up(self._client)
 
     def _connection(self, broker: Broker) -> Client:
         client = new_client(MqttSettings(host=broker.host, port=broker.port), f"node-{self.node}")

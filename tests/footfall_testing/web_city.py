@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import httpx
 import psycopg
 
 from footfall_contract.report import SlotReport, encode_json
+from footfall_demo.ports import free_port
 from footfall_ingest import stations
 from footfall_ingest.flush import Message, write_batch
 from footfall_testing.waiting import wait_until
@@ -87,7 +87,7 @@ class City:
 
     def start(self) -> None:
         """Start the API and wait until it answers. A second start takes the same port."""
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         config = self.folder / "api.toml"
         tables = {
@@ -168,13 +168,6 @@ class City:
 
 def _toml(name: str, table: dict[str, Any]) -> str:
     return "\n".join([f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items()), ""])
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def this_minute() -> int:

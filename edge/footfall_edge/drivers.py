@@ -31,6 +31,7 @@ ENTRY_POINTS: Final = "footfall.drivers"
 BUILT_IN: Final = {
     "ld2450": "footfall_edge.ld2450:Ld2450",
     "line-json": "footfall_edge.line_json:LineJson",
+    "modbus": "footfall_edge.modbus:ModbusCounter",
     "reference": "footfall_edge.reference:ReferenceCounter",
     "ti-people": "footfall_edge.ti_people:TiPeople",
 }

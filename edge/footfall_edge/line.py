@@ -35,6 +35,8 @@ FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
 ROUSE_S: Final = 3.0
 """A device that has said nothing valid for so long after its line was opened is told to speak, if it can be."""
+_PSEUDO: Final = "/dev/pts/"
+"""Where pseudo-terminals are."""
 _MANY_EVENTS: Final = 2000
 """Events in the queue from which a reader lets the operating system's buffer fill instead."""
 
@@ -106,7 +108,10 @@ def open_port(port: str, speed: Speed) -> serial.Serial:
     try:
         if "://" in port:
             return serial.serial_for_url(port, **how)
-        opened = serial.Serial(os.path.realpath(port), exclusive=True, **how)
+        path = os.path.realpath(port)
+        if path.startswith(_PSEUDO):
+            how["parity"] = serial.PARITY_NONE  # it has none, and the C library calls an attempt to set one a fault
+        opened = serial.Serial(path, exclusive=True, **how)
     except (ValueError, termios.error) as error:
         raise OSError(errno.EINVAL, f"{port} cannot be opened at {speed.baud} baud: {error}") from error
     try:
@@ -126,7 +131,7 @@ def _take_possession(descriptor: int, path: str) -> None:
         termios.tcsetattr(descriptor, termios.TCSANOW, settings)
         # The lock that pyserial took binds only programs that ask for it. This one binds all, but on a pseudo-terminal
         # it would outlive us.
-        if not path.startswith("/dev/pts/"):
+        if not path.startswith(_PSEUDO):
             fcntl.ioctl(descriptor, termios.TIOCEXCL)
 
 

@@ -16,6 +16,7 @@ import serial
 
 from edge.device_model import hello
 from footfall_edge.clock import Clock
+from footfall_edge.drivers import Parity
 from footfall_edge.events import Closed, Event, Events, Heard, Opened
 from footfall_edge.framer import Frame
 from footfall_edge.line import Backoff, Line, Speed, open_port, why
@@ -240,6 +241,14 @@ def test_a_port_of_the_network_is_a_port() -> None:
         port.write(b"there and back")
 
         assert port.read(14) == b"there and back"
+
+
+@pytest.mark.parametrize("parity", ["none", "even", "odd"])
+def test_a_pseudo_terminal_is_opened_with_any_parity(pty: PtyLine, link: Path, parity: Parity) -> None:
+    """It has no parity: one that is asked for is no reason not to open it, the first time and every other."""
+    for _ in range(3):
+        with open_port(str(link), Speed(9600, parity)) as port:
+            assert port.is_open
 
 
 def test_waiting_grows_and_varies() -> None:

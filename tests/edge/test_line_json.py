@@ -1,10 +1,13 @@
 """Lines of JSON from a counter that somebody built: framing, what is refused, totals and increments, probing."""
 
 import json
+import os
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -12,14 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall_edge.__main__ import main
-from footfall_edge.clock import Moment
+from footfall_edge.clock import Clock, Moment
 from footfall_edge.counts import Count, Cursor
 from footfall_edge.drivers import Outcome, Session, driver_named
+from footfall_edge.events import Closed, Events, Heard, Opened
 from footfall_edge.framer import BadFrameError, Frame, LineCounts
+from footfall_edge.line import Backoff, Line, Speed
 from footfall_edge.line_json import LINE, MOST_LINE, IncrementsSession, LineFramer, LineJson, parse, xor
 from footfall_edge.settings import SensorSettings
 from footfall_edge.totals import Meter, TotalsSession
 from footfall_role.settings import SettingsError
+from footfall_sim.line import PtyLine
+from footfall_testing.waiting import wait_until
 
 NOON_MS = 1_764_072_000_000
 IN, OUT, UNDIRECTED = (0, 0), (1, 0), (2, 0)
@@ -453,6 +460,60 @@ def test_probe_reads_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[s
     options = ["--set", "counts = 'increments'", "--set", "width_bits = 16"]
     assert main(["probe", "--driver", "line-json", "--port", f"replay:{file}", *options]) == 0
     assert "passages: 27 in, 23 out; restarts of the device: 1" in capsys.readouterr().out
+
+
+def test_a_cable_that_is_drawn_costs_no_passage(link: Path) -> None:
+    """What is counted while the cable is out the totals show when it is back, whatever the port is called then."""
+    pty = PtyLine(link, baud=1_000_000)
+    events: Events = SimpleQueue()
+    driver = LineJson(most_gap_s=0.5)
+    thread = Line(
+        "beams",
+        str(link),
+        Speed(115_200),
+        driver,
+        events=events,
+        clock=Clock(),
+        silent_s=60,
+        backoff=Backoff(first_s=0.05, longest_s=0.1),
+    )
+    heard: list[Heard] = []
+
+    def say(*totals: int) -> None:
+        """Open the line, and have the device print a line for each."""
+        pty.plug(time.monotonic())
+        wait_until(lambda: isinstance(events.get(), Opened), what="the line")
+        for total in totals:
+            assert pty.fd is not None
+            os.write(pty.fd, line(in_=total, out=0))
+            event = wait_until(lambda: next_heard(events), what="a line")
+            heard.append(event)
+        pty.unplug()
+        wait_until(lambda: isinstance(events.get(), Closed), what="the end of the line")
+
+    thread.start()
+    say(5_000, 5_000, 5_000, 5_001)
+    say(5_001, 5_009)
+    thread.ask_to_stop()
+    thread.join()
+
+    session, counts = driver.session([]), []
+    for event in heard:
+        for found in event.frames:
+            step = session.heard(found, event.at)
+            session = step.session
+            counts += step.booking.counts if step.booking else ()
+    last = heard[-1].at
+    booking = session.tick(Moment((last.utc_ms or 0) + 20_000, last.monotonic_s + 20)).booking
+    counts += booking.counts if booking else ()
+    assert sum(number for count in counts for _, _, number in count.passages) == 9
+    assert heard[-1].counts.skipped_bytes == 0
+
+
+def next_heard(events: Events) -> Heard | None:
+    """The next event if it has frames."""
+    event = events.get()
+    return event if isinstance(event, Heard) and event.frames else None
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

@@ -3,7 +3,9 @@
 import json
 import os
 import random
+import re
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -486,8 +488,7 @@ def test_a_cable_that_is_drawn_costs_no_passage(link: Path) -> None:
         for total in totals:
             assert pty.fd is not None
             os.write(pty.fd, line(in_=total, out=0))
-            event = wait_until(lambda: next_heard(events), what="a line")
-            heard.append(event)
+            wait_until(lambda: next_heard(events, heard), what="a line")
         pty.unplug()
         wait_until(lambda: isinstance(events.get(), Closed), what="the end of the line")
 
@@ -497,7 +498,8 @@ def test_a_cable_that_is_drawn_costs_no_passage(link: Path) -> None:
     thread.ask_to_stop()
     thread.join()
 
-    session, counts = driver.session([]), []
+    session = driver.session([])
+    counts: list[Count] = []
     for event in heard:
         for found in event.frames:
             step = session.heard(found, event.at)
@@ -510,10 +512,13 @@ def test_a_cable_that_is_drawn_costs_no_passage(link: Path) -> None:
     assert heard[-1].counts.skipped_bytes == 0
 
 
-def next_heard(events: Events) -> Heard | None:
-    """The next event if it has frames."""
+def next_heard(events: Events, heard: list[Heard]) -> bool:
+    """Whether the next event has frames; it is added to `heard` then."""
     event = events.get()
-    return event if isinstance(event, Heard) and event.frames else None
+    if not isinstance(event, Heard) or not event.frames:
+        return False
+    heard.append(event)
+    return True
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
@@ -525,3 +530,19 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         SensorSettings.given({**table, "most_gap_s": 86401})
     assert driver_named("line-json") is LineJson
     assert SensorSettings.given({**table, "counts": "increments"}).set_up.remembers is False
+
+
+def test_the_page_about_it_is_right() -> None:
+    """Its examples are good lines, its table is a [[sensor]], and every setting is on it."""
+    page = (Path(__file__).parents[2] / "docs" / "sensors" / "line-json.md").read_text("utf-8")
+    lines = re.findall(r"^{.*$", page, flags=re.MULTILINE)
+    (table,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    framer = LineFramer()
+
+    found = framer.feed("\n".join(["", *lines, ""]).encode())
+
+    assert len(found) == len(lines) == 2
+    (sensor,) = tomllib.loads(table)["sensor"]
+    assert set(LineJson.model_fields) <= set(sensor)
+    assert SensorSettings.given(sensor).set_up == LineJson(checksum="xor")
+    assert all(f"| `{name}` | " in page for name in LineJson.model_fields)

@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import random
+import re
 import select
 import struct
 import threading
+import tomllib
 import tty
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -533,6 +535,22 @@ def test_probe_reads_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[s
     }
 
 
+def test_the_page_about_it_is_right() -> None:
+    """Its table is a [[sensor]], and every setting is on it."""
+    page = (Path(__file__).parents[2] / "docs" / "sensors" / "modbus.md").read_text("utf-8")
+    (table,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+
+    (sensor,) = tomllib.loads(table)["sensor"]
+
+    driver = SensorSettings.given(sensor).set_up
+    assert isinstance(driver, ModbusCounter)
+    assert driver.rule().meters == {IN: Meter(2**32), OUT: Meter(2**32)}
+    names = {field.alias or name for name, field in ModbusCounter.model_fields.items()}
+    assert names <= set(sensor)
+    assert all(f"`{name}`" in page or f"[sensor.{name}]" in page for name in names)
+    assert all(f"… `{name}` |" in page for name in sensor["in"])
+
+
 # A peer that is not ours.
 
 
@@ -585,7 +603,7 @@ class Peer:
         await server.serve_forever(background=True)
         self._serving.set()
         await asyncio.to_thread(self._stop.wait)
-        await server.shutdown()
+        await server.shutdown()  # type: ignore[no-untyped-call]
 
     def _wire(self) -> None:
         while not self._stop.is_set():

@@ -21,8 +21,6 @@ ANSWER_S: Final = 3.0
 BETWEEN_S: Final = 0.03
 """Seconds between an answer and the next line."""
 START: Final = "sensorStart"
-_MOST_READS: Final = 5
-"""Reads, each a fifth of a second, after which a port that does not become quiet is spoken to all the same."""
 
 
 class RefusedError(OSError):
@@ -77,15 +75,12 @@ def send(port: serial.Serial, lines: Sequence[str]) -> None:
         RefusedError: one was not taken.
         OSError: the port was lost.
     """
-    # Ends what the radar may have of an earlier line; what it says to that is of no interest.
+    # Ends what the radar may have of an earlier line. What it says to that comes before the echo of the first one.
     port.write(b"\n")
-    for _ in range(_MOST_READS):
-        if not port.read(256):
-            break
     for line in lines:
+        time.sleep(BETWEEN_S)
         port.write(line.encode() + b"\n")
         _await(port, line)
-        time.sleep(BETWEEN_S)
 
 
 def _await(port: serial.Serial, line: str) -> None:

@@ -5,6 +5,7 @@ import math
 import random
 import re
 import struct
+import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -19,11 +20,13 @@ from footfall_edge.clock import Moment
 from footfall_edge.drivers import Outcome, driver_named
 from footfall_edge.framer import Frame
 from footfall_edge.geometry import Mounting, Target
+from footfall_edge.settings import SensorSettings
 from footfall_edge.ti_frames import MOST_BYTES, MOST_NOISE, PROFILES, TiFramer, take_apart
 from footfall_edge.ti_people import ProfileName, TiEyes, TiPeople
 from footfall_edge.tracker import Scan, UnreadableError
 
 GOLDEN = Path(__file__).parent / "ti_people"
+PAGE = Path(__file__).parents[2] / "docs" / "sensors" / "ti-people.md"
 MAGIC = bytes.fromhex("0201040306050807")
 
 
@@ -549,7 +552,7 @@ def test_a_tilted_radar_sees_people_on_the_ground() -> None:
 def test_a_target_list_that_is_not_read_is_said_once() -> None:
     """A list of another profile's type would be an empty street for ever; the first one is worth a remark."""
     kind, payload = target_list([Person(1, 0, 2)])
-    data = b"".join(packet(number, (308, payload)) for number in range(1, 4))
+    data = packet(1, (308, payload)) + packet(2) + packet(3, (308, payload))
 
     scans = look(data)
 
@@ -557,7 +560,7 @@ def test_a_target_list_that_is_not_read_is_said_once() -> None:
     assert [bool(scan.remark) for scan in scans] == [True, False, False]
     assert "type 308" in scans[0].remark
     assert "target_tlv = 308" in scans[0].remark
-    assert [len(scan.targets) for scan in look(data, target_tlv=308)] == [1, 1, 1]
+    assert [len(scan.targets) for scan in look(data, target_tlv=308)] == [1, 0, 1]
 
 
 def test_a_frame_from_elsewhere_is_judged_too() -> None:
@@ -587,7 +590,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], sentence:
 
 def test_the_page_has_every_setting_and_profile() -> None:
     """docs/sensors/ti-people.md explains each key of the sensor's table and each profile, with its size of target."""
-    page = (Path(__file__).parents[2] / "docs" / "sensors" / "ti-people.md").read_text("utf-8")
+    page = PAGE.read_text("utf-8")
     rows = {line.split("|")[1].strip(" `"): line for line in page.splitlines() if line.startswith("| `")}
 
     assert rows.keys() >= TiPeople.model_fields.keys()
@@ -595,6 +598,18 @@ def test_the_page_has_every_setting_and_profile() -> None:
         _, _, _, header, _, size, _ = rows[name].split("|")
         assert int(header) == profile.header.size
         assert size.strip().startswith(str(profile.target.what.size))
+
+
+def test_the_configuration_on_the_page_can_be_used() -> None:
+    """The example table sets up a sensor as it says."""
+    [example] = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    [table] = tomllib.loads(example)["sensor"]
+
+    sensor = SensorSettings.given(table)
+
+    assert isinstance(sensor.set_up, TiPeople)
+    assert (sensor.speed.baud, sensor.set_up.mounting.tilt_deg) == (921_600, 15)
+    assert [line.length for line in sensor.set_up.line] == [4.0]
 
 
 def test_it_is_called_ti_people() -> None:

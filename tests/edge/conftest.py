@@ -26,6 +26,12 @@ def quick_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firmware, "RESEND_MS", 300)
 
 
+@pytest.fixture(autouse=True)
+def quick_tally(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edge measures its outbox, and what waits in it, every half second, not every five."""
+    monkeypatch.setattr(agent, "TALLY_EVERY_S", 0.5)
+
+
 @pytest.fixture
 def link(tmp_path: Path) -> Path:
     """The stable path of the sensor's line."""

@@ -13,6 +13,7 @@ from footfall_contract import topics
 from footfall_contract.state import NodeStatus, encode_status
 from footfall_demo.broker import Broker
 from footfall_edge import delivery as delivery_module
+from footfall_edge import namesake
 from footfall_edge.namesake import AGAIN_EVERY_S, ANNOUNCE_EVERY_S, FORGOTTEN_S, MAX_OTHERS, Namesakes
 from footfall_edge.settings import EdgeSettings
 from footfall_testing.mqtt_client import TestClient
@@ -112,6 +113,13 @@ def test_a_flood_of_runs_neither_fills_the_memory_nor_makes_a_flood() -> None:
     assert announced <= 100 / ANNOUNCE_EVERY_S + 1
 
 
+@pytest.fixture
+def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real edges announce themselves again after half a second, not five; how often in an hour stays as it is."""
+    monkeypatch.setattr(namesake, "ANNOUNCE_EVERY_S", 0.5)
+
+
+@pytest.mark.usefixtures("prompt")
 def test_two_real_edges_of_one_name_notice_and_go_on(
     broker: Broker,
     configure: Configure,
@@ -163,6 +171,7 @@ def test_two_real_edges_of_one_name_notice_and_go_on(
     assert ingest.changed == []
 
 
+@pytest.mark.usefixtures("prompt")
 def test_an_old_last_will_does_not_stay(broker: Broker, configure: Configure, run_edge: RunEdge, unique: str) -> None:
     """The broker notices late that an old connection is dead and says offline: the edge that is there says online."""
     with Ingest(broker, unique) as ingest, run_edge(configure(broker)):

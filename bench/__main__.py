@@ -13,7 +13,19 @@ from bench import machine, report
 from bench.result import Result, text
 from bench.servers import ROOT
 
-NAMES = ("aggregate", "decoding", "ingest", "city", "workers", "memory", "writing", "disk", "api")
+NAMES = (
+    "aggregate",
+    "decoding",
+    "sensors",
+    "accuracy",
+    "ingest",
+    "city",
+    "workers",
+    "memory",
+    "writing",
+    "disk",
+    "api",
+)
 RESULTS = ROOT / "bench" / "results"
 
 

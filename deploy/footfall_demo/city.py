@@ -1,4 +1,4 @@
-"""The city that is simulated: six counters in Jena's inner city, read by two boxes.
+"""The city that is simulated: six sensors of five kinds in Jena's inner city, read by two boxes.
 
 The stations and what their directions are called come from the stations file. How many people pass is made up, in the
 order of magnitude of German inner cities; no count of these places went into it.
@@ -17,7 +17,7 @@ from footfall_ingest.areas_file import Area, AreasError
 from footfall_ingest.stations_file import Station, StationsError, read
 from footfall_sim.calibration import Kind
 from footfall_sim.pedestrians import Pedestrians, Place
-from footfall_sim.settings import SensorProtocol
+from footfall_sim.settings import RADARS, SensorProtocol
 
 ZONE = "Europe/Berlin"
 AT_LEAST_PER_MIN = 4.0
@@ -38,6 +38,11 @@ class Counter:
     drift_ppm: float
     protocol: SensorProtocol = SensorProtocol.REFERENCE
 
+    @property
+    def shows(self) -> bool:
+        """Whether it shows people, whom the box counts as well as it can, and counts nobody itself."""
+        return self.protocol in RADARS
+
     def people(self, seed: int) -> Pedestrians:
         """The people that pass it, without the least number that a live run adds."""
         place = Place(self.sensor, self.daily_mean, self.kind, self.in_share)
@@ -57,16 +62,16 @@ BOXES = (
         "jena-nord",
         (
             Counter("johannisstrasse-1", 16_000, Kind.SHOPPING, 0.51, 12),
-            Counter("wagnergasse-1", 9_000, Kind.GASTRONOMY, 0.48, -23),
-            Counter("kirchplatz-1", 7_000, Kind.GENERAL, 0.50, 4),
+            Counter("wagnergasse-1", 9_000, Kind.GASTRONOMY, 0.48, -23, SensorProtocol.LINE_JSON),
+            Counter("kirchplatz-1", 7_000, Kind.GENERAL, 0.50, 4, SensorProtocol.LD2450),
         ),
     ),
     Box(
         "jena-sued",
         (
             Counter("markt-1", 12_000, Kind.GENERAL, 0.49, -8),
-            Counter("holzmarkt-1", 21_000, Kind.GENERAL, 0.52, 31),
-            Counter("loebderstrasse-1", 14_000, Kind.SHOPPING, 0.50, -15),
+            Counter("holzmarkt-1", 21_000, Kind.GENERAL, 0.52, 31, SensorProtocol.MODBUS),
+            Counter("loebderstrasse-1", 14_000, Kind.SHOPPING, 0.50, -15, SensorProtocol.TI_PEOPLE),
         ),
     ),
 )

@@ -6,13 +6,16 @@ by hand with the command line that the process list shows.
 
 import json
 import os
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from footfall_demo.city import AT_LEAST_PER_MIN, BOXES, COUNTERS, ZONE, Box
+from footfall_demo.city import AT_LEAST_PER_MIN, BOXES, COUNTERS, ZONE, Box, Counter
+from footfall_sim.settings import USUAL_BAUD, SensorProtocol
 
 Table = Mapping[str, str | int | float | bool]
+Section = tuple[str, Table]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Wiring:
 
     def write(self) -> None:
         """Write all settings files, readable by their owner only: the database's password is in them."""
+        self._put_old_sensors_away()
         mqtt: Table = {"host": self.mqtt_host, "port": self.mqtt_port}
         metrics = {name: ("[metrics]", {"port": port}) for name, port in self.metrics.items()}
         _write(
@@ -77,6 +81,7 @@ class Wiring:
                 "state_dir": str(self.simulator),
                 "zone": ZONE,
                 "at_least_per_min": AT_LEAST_PER_MIN,
+                "wait_for_host": True,
             },
             [
                 (
@@ -103,22 +108,39 @@ class Wiring:
                     ("[mqtt]", mqtt),
                     metrics[box.node],
                     ("[outbox]", {"path": str(self.outbox(box))}),
-                    *(
-                        (
-                            "[[sensor]]",
-                            {
-                                "id": counter.sensor,
-                                "driver": counter.protocol.value,
-                                "port": str(self.line(counter.sensor)),
-                            },
-                        )
-                        for counter in box.counters
-                    ),
+                    *(section for counter in box.counters for section in self._read_by(counter)),
                 ],
             )
 
+    def _put_old_sensors_away(self) -> None:
+        """Where another kind of sensor stands now than at the last start, the memory of the old one leaves with it."""
+        if not self.config("sim").exists():
+            return
+        before = tomllib.loads(self.config("sim").read_text("utf-8"))
+        spoke = {sensor["id"]: sensor.get("protocol", "reference") for sensor in before["sensor"]}
+        for counter in COUNTERS:
+            memory = self.simulator / f"{counter.sensor}.memory"
+            if spoke.get(counter.sensor) != counter.protocol.value and memory.exists():
+                memory.rename(memory.with_suffix(f".{spoke.get(counter.sensor, 'unknown')}"))
 
-def _write(path: Path, top: Table, sections: Iterable[tuple[str, Table]]) -> None:
+    def _read_by(self, counter: Counter) -> list[Section]:
+        """What the settings of its box say of a counter."""
+        sensor = {
+            "id": counter.sensor,
+            "driver": counter.protocol.value,
+            "port": str(self.line(counter.sensor)),
+            "baud": USUAL_BAUD[counter.protocol],
+        }
+        if counter.protocol is not SensorProtocol.MODBUS:
+            return [("[[sensor]]", sensor)]
+        return [
+            ("[[sensor]]", sensor | {"slave": 1}),
+            ("[sensor.in]", {"register": 0, "width_bits": 32}),
+            ("[sensor.out]", {"register": 2, "width_bits": 32}),
+        ]
+
+
+def _write(path: Path, top: Table, sections: Iterable[Section]) -> None:
     lines = ["# Written by footfall-demo at each start; changes are lost.", *_pairs(top)]
     for title, table in sections:
         lines += ["", title, *_pairs(table)]

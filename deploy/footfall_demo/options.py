@@ -60,7 +60,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="footfall-demo",
-        description="A city's pedestrian counting on this machine: six simulated counters, two edge boxes, a broker, "
+        description="A city's pedestrian counting on this machine: six simulated sensors, two edge boxes, a broker, "
         "the aggregator, a database and the web page. Ctrl-C stops everything; the next start goes on with the same "
         "data.",
         epilog="Exit status: 0 done, 1 something differed or failed, 2 it could not start.",

@@ -26,6 +26,8 @@ class Account:
     simulated: int
     stored: int
     never_reported: int
+    shown: bool = False
+    """By a radar, which shows people as well as it can: what it is wrong by is its error, and no loss."""
 
     @property
     def difference(self) -> int:
@@ -51,7 +53,8 @@ def reckon(connection: psycopg.Connection, simulator: Path, live_since: int) -> 
         rows = connection.execute(_STORED, {"since": since, "sensors": sensors}).fetchall()
     stored = {(sensor, direction): count for sensor, direction, count in rows}
     accounts = []
-    for sensor in sensors:
+    for counter in COUNTERS:
+        sensor = counter.sensor
         truth = read_truth(simulator / f"{sensor}.truth.jsonl").since(since)
         reported, lost = truth.reported, truth.never_reported
         found = {direction for of, direction in stored if of == sensor}
@@ -62,6 +65,7 @@ def reckon(connection: psycopg.Connection, simulator: Path, live_since: int) -> 
                 reported.get(direction, 0),
                 stored.get((sensor, direction), 0),
                 lost.get(direction, 0),
+                shown=counter.shows,
             )
             for direction in sorted({Direction.IN, Direction.OUT, *reported, *lost, *found})
         ]
@@ -91,10 +95,17 @@ def names_of(connection: psycopg.Connection) -> dict[str, Names]:
     return {sensor: Names(name, (in_label or "", out_label or "")) for sensor, name, in_label, out_label in rows}
 
 
-def as_table(accounts: Sequence[Account], names: dict[str, Names]) -> Table:
-    """The accounts for people, with a line for the sum."""
+def as_tables(accounts: Sequence[Account], names: dict[str, Names]) -> list[Table]:
+    """The accounts for people, those of counters and those of radars, with a line for the sum under each."""
+    counted = [account for account in accounts if not account.shown]
+    shown = [account for account in accounts if account.shown]
+    tables = [_counted(counted, names)] if counted else []
+    return [*tables, _shown(shown, names)] if shown else tables
+
+
+def _counted(accounts: Sequence[Account], names: dict[str, Names]) -> Table:
     losses = any(account.never_reported for account in accounts)
-    table = Table(title="Passages since live counting began", show_footer=True)
+    table = Table(title="Counted by the sensor, since live counting began", show_footer=True)
     sums = [sum(getattr(account, column) for account in accounts) for column in _COLUMNS]
     table.add_column("station", footer="all")
     table.add_column("direction")
@@ -102,15 +113,33 @@ def as_table(accounts: Sequence[Account], names: dict[str, Names]) -> Table:
         if title != _TITLES[-1] or losses:
             table.add_column(title, footer=str(total), justify="right")
     for account in accounts:
-        name = names.get(account.sensor, Names(account.sensor, ("", "")))
-        label = name.directions[account.direction] if account.direction < Direction.UNDIRECTED else ""
         values = [str(getattr(account, column)) for column in _COLUMNS]
-        table.add_row(
-            name.station,
-            f"{account.direction.name.lower()}{f' ({label})' if label else ''}",
-            *(values if losses else values[:-1]),
-        )
+        table.add_row(*_place(account, names), *(values if losses else values[:-1]))
     return table
+
+
+def _shown(accounts: Sequence[Account], names: dict[str, Names]) -> Table:
+    table = Table(title="Seen by a radar, counted by the box", show_footer=True)
+    simulated, stored = sum(one.simulated for one in accounts), sum(one.stored for one in accounts)
+    table.add_column("station", footer="all")
+    table.add_column("direction")
+    table.add_column("simulated", footer=str(simulated), justify="right")
+    table.add_column("counted", footer=str(stored), justify="right")
+    table.add_column("error", footer=_error(stored, simulated), justify="right")
+    for account in accounts:
+        values = str(account.simulated), str(account.stored), _error(account.stored, account.simulated)
+        table.add_row(*_place(account, names), *values)
+    return table
+
+
+def _place(account: Account, names: dict[str, Names]) -> tuple[str, str]:
+    name = names.get(account.sensor, Names(account.sensor, ("", "")))
+    label = name.directions[account.direction] if account.direction < Direction.UNDIRECTED else ""
+    return name.station, f"{account.direction.name.lower()}{f' ({label})' if label else ''}"
+
+
+def _error(counted: int, true: int) -> str:
+    return f"{100 * (counted - true) / true:+.1f} %" if true else "–"
 
 
 _COLUMNS = ("simulated", "stored", "difference", "never_reported")

@@ -60,10 +60,7 @@ class Lines:
         for track in tracks:
             for number, line in enumerate(self.lines):
                 key = track.id, number
-                before = self.sides.get(key)
-                if track.age == 1:
-                    before = None  # the number of a track that is gone, used again
-                sides[key], through = _step(before, line, track)
+                sides[key], through = _step(self.sides.get(key), line, track)
                 if through is not None:
                     ux, uy = line.last[0] - line.first[0], line.last[1] - line.first[1]
                     share = through / line.length

@@ -277,6 +277,10 @@ class IncrementsSession:
         """Book what is due."""
         return _booked(self, now, None)
 
+    def closed(self, now: Moment) -> "Step[IncrementsSession]":
+        """Book everything; what cannot be placed in time yet goes into the outbox as a sum."""
+        return _booked(self, now, None, all_of_it=True)
+
     def heard(self, frame: Frame, at: Moment) -> "Step[IncrementsSession]":
         """Take the passages of a line."""
         try:
@@ -314,13 +318,18 @@ class IncrementsSession:
         return replace(_booked(session, at, Outcome.IMPLAUSIBLE), remark=remark)
 
 
-def _booked(session: IncrementsSession, now: Moment, outcome: Outcome | None) -> Step[IncrementsSession]:
-    """`session` with what is due at `now` booked. While nothing can be, its sum goes to the outbox now and then."""
-    sheet, counts = session.sheet.cut(now, session.slot_s)
+def _booked(
+    session: IncrementsSession, now: Moment, outcome: Outcome | None, *, all_of_it: bool = False
+) -> Step[IncrementsSession]:
+    """`session` with what is due at `now` booked, or all of it.
+
+    While nothing can be, its sum goes to the outbox now and then.
+    """
+    sheet, counts = session.sheet.cut(now, session.slot_s, all_of_it=all_of_it)
     session = session if sheet is session.sheet else replace(session, sheet=sheet)
     waiting: Mapping[Key, int] = {}
     if not counts:
-        if now.utc_ms is not None or now.monotonic_s - session.saved_s < SAVE_S:
+        if now.utc_ms is not None or (now.monotonic_s - session.saved_s < SAVE_S and not all_of_it):
             return Step(session, outcome)
         waiting = sheet.unplaced
         if waiting == session.saved:

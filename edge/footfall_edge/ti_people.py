@@ -24,6 +24,9 @@ MOST_ID: Final = 249
 """Highest track id; 253 to 255 stand for points of nobody (TI, 3D People Tracking user guide)."""
 FASTEST_M_S: Final = 10.0
 """Nobody walks or rides faster where people are counted."""
+MOST_MISSES: Final = 40
+"""Frames for which somebody is remembered whom the radar has lost: two seconds at 20 a second. It has its own patience
+before that."""
 _NUMBERS: Final = 1 << 32
 _MOST_KINDS: Final = 40
 """Types of TLV that a survey keeps apart."""
@@ -197,7 +200,7 @@ class TiPeople(TrackerDriver):
     def watch(self) -> Watch:
         """Nothing seen yet."""
         eyes = TiEyes(self.firmware, self.mounting, self.farthest_m, self.min_confidence)
-        return Watch(eyes, lines_of(self.line), numbered=True)
+        return Watch(eyes, lines_of(self.line), numbered=True, most_misses=MOST_MISSES)
 
     def survey(self) -> TiSurvey:
         """A survey for a probe."""

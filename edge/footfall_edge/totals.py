@@ -198,6 +198,8 @@ class Change:
     """None at first contact."""
     doubted: bool = False
     """It is not believed yet, and may never be."""
+    begun: Reading | None = None
+    """At first contact, the reading with which counting begins: the first that was confirmed, perhaps this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +209,10 @@ class Account:
     rule: Rule
     last: Reading | None = None
     doubt: Reading | None = None
+    origin: Reading | None = None
+    """The first that is doubted, from which those after it went on."""
     confirmed: int = 0
-    """How many readings went on from the first that is doubted."""
+    """How many did."""
     changed_s: float | None = None
     """Monotonic seconds at which the totals last changed."""
 
@@ -219,9 +223,12 @@ class Account:
             elapsed_s = _between(self.last.at_s, reading.at_s) if elapsed_s is None else elapsed_s
             judgement = self.rule.judge(self.last, reading, elapsed_s, _between(self.changed_s, reading.at_s, 0.0))
         change = Change(self.last, judgement)
-        confirmed = self.confirmed + 1 if self._confirms(reading) else 0
+        confirmed, origin = (self.confirmed + 1, self.origin) if self._confirms(reading) else (0, reading)
         if (judgement is None or not judgement.sure) and confirmed < self.rule.confirm:
-            return replace(self, doubt=reading, confirmed=confirmed), replace(change, doubted=True)
+            doubting = replace(self, doubt=reading, origin=origin, confirmed=confirmed)
+            return doubting, replace(change, doubted=True)
+        if self.last is None:
+            change = self._beginning(reading, origin)
         values, changed_s = reading.values, reading.at_s
         if self.last is not None and judgement is not None and judgement.turn is Turn.WENT_ON:
             # A total that this reading does not have is where it was.
@@ -229,7 +236,15 @@ class Account:
             if values == self.last.values and self.changed_s is not None:
                 changed_s = self.changed_s
         believed = replace(reading, values=MappingProxyType(dict(values)))
-        return replace(self, last=believed, doubt=None, confirmed=0, changed_s=changed_s), change
+        return replace(self, last=believed, doubt=None, origin=None, confirmed=0, changed_s=changed_s), change
+
+    def _beginning(self, reading: Reading, origin: Reading | None) -> Change:
+        """What the first reading that is believed comes to: counting begins where those that it confirms began."""
+        if origin is None or origin is reading:
+            return Change(None, None, begun=reading)
+        elapsed_s = _between(origin.at_s, reading.at_s)
+        since = self.rule.judge(origin, reading, elapsed_s, elapsed_s)
+        return Change(origin, since, begun=origin) if since.sure else Change(None, None, begun=reading)
 
     def _confirms(self, reading: Reading) -> bool:
         """Whether `reading` goes on from the one that is doubted."""
@@ -315,6 +330,10 @@ class TotalsSession:
             session = replace(session, reader=reader)
         return replace(_booked(session, now, None, anew=anew), reply=question, remark=remark)
 
+    def closed(self, now: Moment) -> "Step[TotalsSession]":
+        """Book everything that can be placed in time."""
+        return _booked(self, now, None, anew=False, all_of_it=True)
+
     def heard(self, frame: Frame, at: Moment) -> "Step[TotalsSession]":
         """Take what a frame shows."""
         try:
@@ -350,14 +369,15 @@ def _taken(session: TotalsSession, reading: Reading, now: Moment) -> Step[Totals
         return replace(
             _booked(session, now, Outcome.IMPLAUSIBLE if judgement else Outcome.SEEN, anew=anew), remark=remark
         )
-    outcome = Outcome.SEEN
-    if judgement is None:
-        session, begun = _begun(session, reading, now)
+    outcome, told = Outcome.SEEN, ""
+    if change.begun is not None:
+        session, begun = _begun(session, change.begun, now)
         session, told, other = _compared(session, now)
         anew = anew or begun or other
-    else:
+    if judgement is not None:
         since_s = None if change.before is None else change.before.at_s
-        session, told = _noted(session, judgement, since_s, reading, now)
+        session, noted = _noted(session, judgement, since_s, reading, now)
+        told = told or noted
         anew = anew or judgement.turn is not Turn.WENT_ON
         outcome = Outcome.IMPLAUSIBLE if judgement.turn is Turn.ANOTHER else outcome
     return replace(_booked(session, now, outcome, anew=anew), remark=remark or told)
@@ -417,9 +437,11 @@ def _noted(
     return replace(session, sheet=sheet), ""
 
 
-def _booked(session: TotalsSession, now: Moment, outcome: Outcome | None, *, anew: bool) -> Step[TotalsSession]:
-    """`session` with what is due at `now` booked; where the totals began `anew`, how far they are in any case."""
-    sheet, counts = session.sheet.cut(now, session.slot_s)
+def _booked(
+    session: TotalsSession, now: Moment, outcome: Outcome | None, *, anew: bool, all_of_it: bool = False
+) -> Step[TotalsSession]:
+    """`session` with what is due at `now` booked, or all of it; where the totals began `anew`, how far they are."""
+    sheet, counts = session.sheet.cut(now, session.slot_s, all_of_it=all_of_it)
     session = session if sheet is session.sheet else replace(session, sheet=sheet)
     if not counts and not (anew and session.booked is None):
         return Step(session, outcome)

@@ -29,6 +29,8 @@ from footfall_edge.tracking import MOST_MISSES, Track, associate, follow
 
 MOST_GAP_S: Final = 1.0
 """Seconds between two frames in which nobody can have passed unseen, as far as that can be said."""
+SHOWN: Final = 2**33
+"""The device number under which is kept how far such a sensor is booked; above all that devices have."""
 SAVE_S: Final = 10.0
 """While the clock is not trusted the sum of what waits goes to the outbox this often."""
 
@@ -82,10 +84,8 @@ class Watch:
         """
         eyes, scan = self.eyes.look(frame)
         before = self.interrupted() if scan.restarted else self
-        if self.numbered:
-            tracks, next_id = follow(before.tracks, scan.targets, self.most_misses), 0
-        else:
-            tracks, next_id = associate(before.tracks, scan.targets, before.next_id, self.most_misses)
+        find = follow if self.numbered else associate
+        tracks, next_id = find(before.tracks, scan.targets, before.next_id, self.most_misses)
         lines, crossings = before.lines.after(tracks)
         return replace(before, eyes=eyes, lines=lines, tracks=tracks, next_id=next_id), scan, crossings
 
@@ -162,7 +162,7 @@ def _booked(
 
 def _cursor(booked_ms: int, waiting: Mapping[tuple[int, int], int]) -> Cursor:
     """How far a sensor without number or totals is booked, and what has been counted beyond that."""
-    return Cursor(0, 0, 0, booked_ms, MappingProxyType(dict(waiting)))
+    return Cursor(SHOWN, 0, 0, booked_ms, MappingProxyType(dict(waiting)))
 
 
 def _passages(crossings: Iterable[Crossing]) -> list[tuple[int, int, int]]:
@@ -243,14 +243,12 @@ class TrackerDriver(Driver):
 
     def session(self, cursors: Iterable[Cursor], *, slot_s: int = 10) -> TrackerSession:
         """A session that begins to look; what an earlier one had to leave unplaced in time comes with it."""
-        session = TrackerSession(self.watch(), slot_s)
-        for cursor in cursors:
-            waiting = dict(cursor.totals or {})
-            sheet = replace(session.sheet, booked_ms=cursor.end_ms).carry(
-                tuple((direction, class_, number) for (direction, class_), number in waiting.items())
-            )
-            session = replace(session, sheet=sheet, saved=waiting)
-        return session
+        known = list(cursors)
+        # What another kind of sensor left here are its running totals, and no passages that wait.
+        waiting = next((dict(cursor.totals or {}) for cursor in known if cursor.device == SHOWN), {})
+        sheet = Sheet(booked_ms=max((cursor.end_ms for cursor in known), default=0))
+        carried = sheet.carry(tuple((*key, number) for key, number in waiting.items()))
+        return TrackerSession(self.watch(), slot_s, sheet=carried, saved=waiting)
 
     def survey(self) -> TrackerSurvey:
         """A survey for a probe."""

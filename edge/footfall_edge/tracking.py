@@ -1,8 +1,11 @@
 """Who is who from frame to frame: targets → tracks. Pure.
 
-A sensor that follows people itself gives each target the id of its track: `follow`. One that does not, and hands its
-targets out in any order, leaves that to us: `associate` gives each target to the track whose way on it fits best, in
-such a way that all of them together fit best (the fewest and shortest jumps), and none farther than a gate.
+A sensor that follows people itself gives each target the number of its track: `follow`. One that does not, and hands
+its targets out in any order, leaves that to us: `associate` gives each target to the track whose way on it fits best,
+in such a way that all of them together fit best (the fewest and shortest jumps), and none farther than a gate.
+
+A sensor loses whoever walks behind somebody else, and gives them another number when they come out again. So a number
+that is new goes by the same rule to a track that was lost a moment ago, if there is one whose way on leads there.
 
 Tracks are counted in frames and not in seconds: what a recording shows does not depend on how fast it is read.
 """
@@ -19,11 +22,13 @@ GATE_M: Final = 0.6
 a second nobody walks so far between two of them."""
 GATE_GROWTH_M: Final = 0.15
 """Metres by which the gate grows with each frame in which a track was not seen."""
+WIDEST_GATE_M: Final = 2.0
+"""Metres beyond which it does not grow."""
 JUMP_M: Final = 1.5
 """Metres by which a track that the sensor numbers may be away from where it was expected. Beyond that somebody else has
 got its number."""
-MOST_MISSES: Final = 8
-"""Frames in a row in which a track may be missing before it is given up."""
+MOST_MISSES: Final = 11
+"""Frames in a row in which a track may be missing before it is given up: a second, at 11 a second."""
 SMOOTHING: Final = 0.35
 """Share of the newest step in a track's velocity; the rest is what it was."""
 
@@ -38,8 +43,10 @@ class Track:
     vx: float = 0.0
     """Metres a frame."""
     vy: float = 0.0
+    number: int | None = None
+    """What the sensor calls it now; None: nothing."""
     age: int = 1
-    """Frames in which it was seen."""
+    """Frames in which it was seen, those after a miss left out: false targets jump, and are found again by chance."""
     misses: int = 0
     """Frames since it was last seen."""
 
@@ -63,21 +70,33 @@ class Track:
             target.y,
             self.vx + share * ((target.x - self.x) / steps - self.vx),
             self.vy + share * ((target.y - self.y) / steps - self.vy),
-            self.age + 1,
+            target.id,
+            self.age + (self.misses == 0),
         )
 
 
-def follow(tracks: Sequence[Track], targets: Sequence[Target], most_misses: int = MOST_MISSES) -> tuple[Track, ...]:
-    """The tracks after a frame of a sensor that numbers its tracks itself."""
-    known = {track.id: track for track in tracks}
-    found: dict[int, Track] = {}
+def follow(
+    tracks: Sequence[Track], targets: Sequence[Target], next_id: int, most_misses: int = MOST_MISSES
+) -> tuple[tuple[Track, ...], int]:
+    """The tracks after a frame of a sensor that numbers its tracks itself; and the next free id."""
+    known = {track.number: track for track in tracks}
+    found: dict[int | None, Track] = {}
+    new: dict[int | None, Target] = {}
     for target in targets:
-        if target.id is not None and target.id not in found:
-            before = known.get(target.id)
-            if before is not None and math.dist(before.expected(), (target.x, target.y)) > JUMP_M:
-                before = None
-            found[target.id] = before.moved(target) if before else Track(target.id, target.x, target.y)
-    return (*found.values(), *_missed([track for track in tracks if track.id not in found], most_misses))
+        if target.id in found or target.id in new:
+            continue  # a frame that was spoilt
+        before = known.get(target.id)
+        if before is None or math.dist(before.expected(), (target.x, target.y)) > JUMP_M:
+            new[target.id] = target
+        else:
+            found[target.id] = before.moved(target)
+    if len(found) == len(tracks) and not new:
+        return tuple(found.values()), next_id
+    kept = {track.id for track in found.values()}
+    # A number that somebody else has now is no longer that of whoever had it.
+    lost = [replace(one, number=None) if one.number in new else one for one in tracks if one.id not in kept]
+    again, next_id = associate(lost, tuple(new.values()), next_id, most_misses)
+    return (*found.values(), *again), next_id
 
 
 def associate(
@@ -90,7 +109,7 @@ def associate(
         if number in chosen:
             found.append(tracks[chosen[number]].moved(target))
         else:
-            found.append(Track(next_id, target.x, target.y))
+            found.append(Track(next_id, target.x, target.y, number=target.id))
             next_id += 1
     taken = set(chosen.values())
     lost = [track for number, track in enumerate(tracks) if number not in taken]
@@ -111,7 +130,7 @@ def _best(tracks: Sequence[Track], targets: Sequence[Target]) -> dict[int, int]:
         fits = []
         for number, track in enumerate(tracks):
             x, y = track.expected()
-            gate = GATE_M + GATE_GROWTH_M * track.misses
+            gate = min(WIDEST_GATE_M, GATE_M + GATE_GROWTH_M * track.misses)
             cost = (target.x - x) ** 2 + (target.y - y) ** 2
             if cost <= gate * gate:
                 fits.append((cost - gate * gate, number))

@@ -70,7 +70,6 @@ class SimulatedSensor:
 
     def __init__(self, settings: SensorSettings, common: SimSettings, clock: Clock) -> None:
         self.id = settings.id
-        self.walking = common.pedestrians
         self._clock = clock
         self._settings = settings
         self._faults = settings.fault or common.fault
@@ -107,6 +106,10 @@ class SimulatedSensor:
         # The memory is read before the log is touched: a memory that cannot be used leaves everything as it was.
         self.device = self._power_on(clock.start)
         self._stream = Stream(people, clock.people_s(clock.start + self.device.foresight_s))
+        # Where counting begins with the first total that a host sees, nobody passes before it has seen one.
+        self._unseen = common.wait_for_host and self.device.boot == 1 and not self.device.acknowledged
+        self.walking = common.pedestrians and not self._unseen
+        self._to_walk = common.pedestrians
         self.truth = TruthLog(common.truth_of(settings))
         self._log_boot(clock.start)
         self.line.plug(clock.start)
@@ -169,6 +172,10 @@ class SimulatedSensor:
             self._speaking = False
             self.device.delivered(arrived=not failed)
             self._note(now)
+            if self._unseen and not failed:
+                self._unseen = False
+                if self._to_walk:
+                    self.start_walking(now)
         if not self._speaking:
             self._harmed = harmed
 
@@ -275,7 +282,7 @@ class SimulatedSensor:
     def stop_walking(self, now: float) -> None:
         """Let nobody come any more, and report those who came at once as a short last interval."""
         self._walk(now)
-        self.walking = False
+        self.walking = self._to_walk = False
         self.device.flush(now)
         self._work(now)
 

@@ -268,6 +268,11 @@ class SimSettings(RoleSettings):
     zone: str = Field("Europe/Berlin", description="time zone of the streets")
     speed: float = Field(1.0, gt=0, le=10_000, description="how many times as fast the people's day passes")
     at_least_per_min: float = Field(0.0, ge=0, le=100_000, description="least passages per minute at any time; 0: off")
+    wait_for_host: bool = Field(
+        False,
+        description="nobody passes a new sensor that is not acknowledged before a host has heard it: the first total "
+        "that a host sees is where it begins to count",
+    )
     pedestrians: bool = Field(True, description="false: nobody comes before the command start_pedestrians")
     holidays: bool = Field(True, description="public holidays of the whole of Germany are quieter")
     drain_s: float = Field(10.0, ge=0, le=3600, description="at the end, how long to wait for acknowledgements")

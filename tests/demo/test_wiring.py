@@ -21,7 +21,7 @@ from footfall_demo.configs import Wiring
 from footfall_demo.history_simulated import simulate_history
 from footfall_demo.nodes import claim_sensors, example_report, free_sensors
 from footfall_demo.past import PastWriter
-from footfall_demo.reckoning import Account, as_table, names_of, reckon
+from footfall_demo.reckoning import Account, as_tables, names_of, reckon
 from footfall_demo.refusals import FailedError
 from footfall_demo.terminal import Step, Terminal
 from footfall_edge.settings import EdgeSettings
@@ -91,6 +91,25 @@ def test_every_settings_file_is_one_for_its_process(tmp_path: Path) -> None:
         f"{name}.toml" for name in ("ingest", "api", "sim", "jena-nord", "jena-sued")
     }
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def test_a_sensor_of_another_kind_comes_without_the_memory_of_the_old_one(tmp_path: Path) -> None:
+    """A folder from when all sensors were of one kind goes on: the old memories are put away, the others stay."""
+    dsn = "postgresql://owner:p@127.0.0.1:5/x"
+    metrics = {"ingest": 9101, "jena-nord": 9102, "jena-sued": 9103}
+    wiring = Wiring(tmp_path, dsn, dsn, dsn, "127.0.0.1", 1884, "127.0.0.1", 8001, 7, "made up", metrics)
+    wiring.config("sim").write_text(
+        "".join(f'[[sensor]]\nid = "{counter.sensor}"\n' for counter in COUNTERS if counter.sensor != "kirchplatz-1")
+    )
+    wiring.simulator.mkdir()
+    for counter in COUNTERS:
+        (wiring.simulator / f"{counter.sensor}.memory").write_text("old")
+    wiring.write()
+    wiring.write()
+
+    left = {path.name for path in wiring.simulator.iterdir()}
+    assert {"markt-1.memory", "holzmarkt-1.reference", "kirchplatz-1.unknown"} <= left
+    assert len(left) == len(COUNTERS)
 
 
 def test_the_counters_stand_at_the_stations() -> None:
@@ -197,17 +216,33 @@ def test_what_a_counter_lost_itself_is_told_apart(connection: psycopg.Connection
 
     assert sum(account.difference for account in accounts) == 0
     assert sum(account.never_reported for account in accounts) == 3
-    shown = tabulated(as_table(accounts, names_of(connection)))
+    shown = tabulated(*as_tables(accounts, names_of(connection)))
     assert "lost in counter" in shown
     assert "Richtung Rathaus" in shown
 
 
-def tabulated(table: object) -> str:
-    """A table as text."""
+def test_what_a_radar_is_wrong_by_is_its_error(connection: psycopg.Connection, tmp_path: Path) -> None:
+    """A table of its own says it in per cent; in the one of what was counted it is no difference."""
+    log = TruthLog(tmp_path / "kirchplatz-1.truth.jsonl")
+    log.passages([(LIVE_SINCE + n, 0, 0) for n in range(8)])
+    log.close()
+    at = datetime.fromtimestamp(LIVE_SINCE, UTC)
+    write_batch(connection, [report("jena-nord", "kirchplatz-1", at, {Direction.IN: 7})], now=NOW)
+    accounts = reckon(connection, tmp_path, LIVE_SINCE)
+    counted, seen = as_tables(accounts, names_of(connection))
+
+    assert {account.sensor for account in accounts if account.shown} == {"kirchplatz-1", "loebderstrasse-1"}
+    assert "-12.5 %" in tabulated(seen)
+    assert "│ Kirchplatz" not in tabulated(counted)
+
+
+def tabulated(*tables: object) -> str:
+    """Tables as text."""
     import io
 
     out = io.StringIO()
-    Terminal(out).show(table)  # type: ignore[arg-type]
+    for table in tables:
+        Terminal(out).show(table)  # type: ignore[arg-type]
     return out.getvalue()
 
 

@@ -21,9 +21,9 @@ IN, OUT = Direction.IN, Direction.OUT
 
 def walked(points: Iterable[tuple[float, float]], *lines: CountingLine) -> list[Crossing]:
     """The crossings of one person who was seen at `points`."""
-    state, tracks, found = Lines(lines or (LINE,)), tuple[Track, ...](), list[Crossing]()
+    state, tracks, found, free = Lines(lines or (LINE,)), tuple[Track, ...](), list[Crossing](), 0
     for x, y in points:
-        tracks = follow(tracks, [Target(x, y, 1)])
+        tracks, free = follow(tracks, [Target(x, y, 1)], free)
         state, crossings = state.after(tracks)
         found += crossings
     return found
@@ -106,10 +106,10 @@ def test_a_track_that_ends_on_the_line_did_not_cross_it() -> None:
 
 def test_a_number_that_is_used_again_is_somebody_else() -> None:
     """One person leaves on the left, another with the same number appears on the right: nobody crossed."""
-    state, found = Lines((LINE,)), list[Crossing]()
+    state, found, free = Lines((LINE,)), list[Crossing](), 0
     tracks: tuple[Track, ...] = ()
     for x in [-1.4, -1.3, -1.2, -1.1, -1.0, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.9]:
-        tracks = follow(tracks, [Target(x, 2, 7)])
+        tracks, free = follow(tracks, [Target(x, 2, 7)], free)
         state, crossings = state.after(tracks)
         found += crossings
 
@@ -125,10 +125,10 @@ def test_several_lines_count_each_for_itself() -> None:
 
 def test_a_frame_without_the_track_changes_nothing() -> None:
     """A track that is not seen for a while has not moved; over the line it is counted when it is seen again."""
-    state, found = Lines((LINE,)), list[Crossing]()
+    state, found, free = Lines((LINE,)), list[Crossing](), 0
     tracks: tuple[Track, ...] = ()
     for number, (x, y) in enumerate(way((-1, 2), (1, 2))):
-        tracks = follow(tracks, [] if number in (9, 10, 11) else [Target(x, y, 1)])
+        tracks, free = follow(tracks, [] if number in (9, 10, 11) else [Target(x, y, 1)], free)
         state, crossings = state.after(tracks)
         found += crossings
 

@@ -319,6 +319,16 @@ def test_without_a_clock_what_is_counted_waits_in_the_outbox() -> None:
     assert dict(step.booking.cursor.totals or {}) == {}
 
 
+def test_the_totals_of_the_counter_that_was_here_before_are_no_passages() -> None:
+    """A radar takes the place, and the name, of a counter with totals: it begins where that one was booked."""
+    counter = Cursor(7, 3, 12, 1_763_999_000_000, {(0, 0): 51_234, (1, 0): 49_876})
+    after, _, passages, cursors = played(session(cursors=[counter]), [*across(), *[EMPTY] * 20])
+
+    assert passages == 1
+    assert after.saved == {}
+    assert cursors[0].device not in {0, 7}
+
+
 def test_a_clock_that_is_lost_again_is_waited_for_again() -> None:
     """The same sum a second time is another one: it is saved, too."""
     first, _, _, saved = played(session(), [*across(), *[EMPTY] * 120], trusted=False)

@@ -268,7 +268,7 @@ def said(rng: random.Random, *, lines: int, increments: bool = False) -> tuple[l
     for number in range(lines):
         news = [rng.randrange(4) if rng.random() < 0.5 else 0 for _ in totals]
         totals = [before + new for before, new in zip(totals, news, strict=True)]
-        if number > 2 or increments:
+        if number or increments:
             total += Counter({IN: news[0], OUT: news[1]})
         shown = news if increments else totals
         found.append(line(in_=shown[0], out=shown[1], uptime_s=5_000 + number))

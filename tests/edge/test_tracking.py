@@ -68,19 +68,36 @@ def test_a_track_survives_some_frames_unseen_and_then_is_gone() -> None:
 
 def test_the_sensors_own_numbers_are_believed() -> None:
     """Also when two of its tracks are close; a number that is used again far away is somebody new."""
-    tracks = follow((), [Target(0, 1, 7), Target(0.1, 1, 8)])
-    tracks = follow(tracks, [Target(0.1, 1, 7), Target(0.0, 1, 8)])
+    tracks, free = follow((), [Target(0, 1, 7), Target(0.1, 1, 8)], 0)
+    tracks, free = follow(tracks, [Target(0.1, 1, 7), Target(0.0, 1, 8)], free)
 
-    assert seen(tracks) == {7: (0.1, 1), 8: (0.0, 1)}
+    assert seen(tracks) == {0: (0.1, 1), 1: (0.0, 1)}
 
-    tracks = follow(tracks, [Target(4, 1, 7)])
+    tracks, free = follow(tracks, [Target(4, 1, 7)], free)
 
-    assert [(track.id, track.age, track.misses) for track in tracks] == [(7, 1, 0), (8, 2, 1)]
+    assert sorted((track.id, track.number, track.age, track.misses) for track in tracks) == [
+        (0, None, 2, 1),
+        (1, 8, 2, 1),
+        (2, 7, 1, 0),
+    ]
+
+
+def test_somebody_whom_the_sensor_lost_and_found_under_another_number_is_the_same() -> None:
+    """They walked behind somebody and come out where their way led; a number elsewhere is somebody new."""
+    tracks, free = follow((), [Target(0.0, 1, 7)], 0)
+    for step in range(1, 6):
+        tracks, free = follow(tracks, [Target(0.1 * step, 1, 7)], free)
+    for _ in range(6):
+        tracks, free = follow(tracks, [], free)
+    tracks, free = follow(tracks, [Target(1.3, 1.1, 9), Target(-2.0, 1.0, 10)], free)
+
+    assert {track.number: track.id for track in tracks} == {9: 0, 10: 1}
+    assert [track.age for track in tracks if track.number == 9] == [6]
 
 
 def test_the_same_number_twice_in_a_frame_is_one_track() -> None:
     """A frame that was spoilt does not make two of one."""
-    assert seen(follow((), [Target(0, 1, 7), Target(3, 1, 7)])) == {7: (0, 1)}
+    assert seen(follow((), [Target(0, 1, 7), Target(3, 1, 7)], 0)[0]) == {0: (0, 1)}
 
 
 def test_a_crowd_does_not_take_for_ever() -> None:

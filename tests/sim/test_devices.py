@@ -2,11 +2,13 @@
 
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import serial
 
 from footfall_role.settings import SettingsError, print_config
 from footfall_sim.__main__ import main
@@ -29,6 +31,7 @@ from footfall_sim.settings import (
 from footfall_sim.ti_people import PROFILES
 from footfall_sim.truth import read_truth
 from footfall_sim.view import IWR6843, LD2450
+from footfall_testing.waiting import wait_until
 
 
 def one(**sensor: Any) -> SimSettings:
@@ -148,6 +151,40 @@ def test_the_end_says_what_is_kept_and_what_is_lost(mixed: SimSettings) -> None:
     assert (held.kept, held.lost) == (["ref", "bus"], ["esp"])
     lost = {sensor.id: read_truth(mixed.truth_of(sensor)).never_reported for sensor in mixed.sensor}
     assert lost == {"ref": {}, "bus": {}, "esp": {0: 1}}
+
+
+def test_nobody_passes_a_new_sensor_before_a_host_has_heard_it(tmp_path: Path) -> None:
+    """Its first total is where a host begins to count, so there is nothing in it that nobody will count.
+
+    One that is acknowledged keeps what passed, and one that was heard before goes on where it was.
+    """
+    settings = SimSettings.from_options(
+        {
+            "state_dir": tmp_path,
+            "wait_for_host": True,
+            "at_least_per_min": 600,
+            "sensor": [{"id": "ref"}, {"id": "esp", "protocol": "line-json", "line_json": {"every_s": 0.1}}],
+        }
+    )
+    with Runner(settings) as runner:
+        ref, esp = runner.sensors
+        assert (ref.walking, esp.walking) == (True, False)
+
+        def lived() -> bool:
+            esp.step(time.monotonic())
+            return esp.walking
+
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            assert not lived()
+            time.sleep(0.01)
+        heard = time.time()
+        with serial.Serial(str(esp.link), exclusive=True, timeout=0.01) as host:
+            wait_until(lambda: (bool(host.read(4096)) and lived()) or lived(), what="the sensor to be heard")
+            wait_until(lambda: lived() and read_truth(settings.truth_of(settings.sensor[1])).passages, what="somebody")
+        assert read_truth(settings.truth_of(settings.sensor[1])).passages[0].utc_s > heard
+    with Runner(settings) as runner:
+        assert all(sensor.walking for sensor in runner.sensors)
 
 
 def test_a_memory_of_another_kind_is_left_alone(mixed: SimSettings, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def parse(text: bytes, most: int = MOST_NUMBER) -> Telling:
         found = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_constant)
     except UnicodeDecodeError as error:
         raise BadFrameError(f"byte {error.start} of {_quoted(text)} is not UTF-8") from error
-    except (json.JSONDecodeError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise BadFrameError(f"not JSON: {error} in {_quoted(text)}") from error
     if not isinstance(found, dict):
         raise BadFrameError(f"{_quoted(text)} is not a JSON object")

@@ -127,6 +127,7 @@ def test_the_longest_line_is_a_line() -> None:
         text = b'{"in":1,"why":"' + b"y" * (length - 17) + b'"}'
 
         assert len(text) == length
+        assert len(framer.feed(text + b"\n")) == frames
         assert len(framer.feed(text + b"\r\n")) == frames
 
 

@@ -10,10 +10,10 @@ RTU marks the beginning and end of a message by silence, which a serial port doe
 answers it may get, looks for their first bytes, and believes what has the right CRC. An answer does not say what was
 asked; there is one question at a time, and after one that was not answered in time the line is left alone for a while.
 
-Why not pymodbus: it is good at what it is, a client and a server with their own input and output. Its framing is no
-interface of its own (names, arguments and modules moved in 3.7, 3.8 and 3.10), and where the CRC of an answer is wrong
-it throws away all that has come, while here every byte is accounted for and an answer behind noise is found. What is
-left of it, two messages and a CRC, is shorter than an adapter for it. It is the other side in the tests.
+Why not pymodbus: it is good at what it is, a client and a server with their own input and output. Its framing is not
+made to stand alone (classes and modules were exchanged in 3.7, those of the messages in 3.8), and where the CRC of an
+answer is wrong it throws away all that has come, while here every byte is accounted for and an answer behind noise is
+found. What is left of it, two messages and a CRC, is shorter than an adapter for it. It is the other side in the tests.
 
 docs/sensors/modbus.md has wiring, settings and limits.
 """

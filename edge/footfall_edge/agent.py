@@ -1,18 +1,18 @@
-"""The edge at work: `run` opens everything and joins it; the rules are elsewhere.
+"""The edge at work: `count` opens everything and joins it; the rules are elsewhere.
 
 One loop owns the outbox and all decisions. Threads around it read the lines and speak MQTT; they only put events into
 its queue. Each turn carries what has come in one step on: frames, counts, slots in the outbox, reports on their way,
-reports known to be stored.
+reports known to be stored. `run` does it with serial lines; `lorawan.bridge` with what a network server tells.
 """
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from footfall_contract import topics
 from footfall_contract.state import encode_health
@@ -25,8 +25,8 @@ from footfall_edge.machine import fingerprint
 from footfall_edge.outbox import Outbox, surviving
 from footfall_edge.publisher import Publisher
 from footfall_edge.room import Room
-from footfall_edge.sensors import Sensors
-from footfall_edge.settings import EdgeSettings, SensorSettings
+from footfall_edge.sensors import Message, Sensor, Sensors
+from footfall_edge.settings import BoxSettings, EdgeSettings, SensorSettings
 from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,25 @@ class Stop(Protocol):
         """True once a stop was asked for."""
 
 
+class Sources(Protocol):
+    """What puts `Opened`, `Heard` and `Closed` into the queue, and how the devices behind it are spoken to."""
+
+    def write(self, messages: Iterable[Message]) -> None:
+        """Say each message to the device of its sensor. Called in each turn of the loop, also with none."""
+
+
+Opening: TypeAlias = Callable[[Events, Clock], AbstractContextManager[Sources]]
+"""Opens the sources, which put events into a queue, for the length of a with block."""
+
+
 def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
+    """Count what the serial lines of this box say until `stop`: see `count`."""
+    count(settings, settings.sensor, partial(lines_of, settings.sensor), stop, clock)
+
+
+def count(
+    settings: BoxSettings, of: Sequence[Sensor], opening: Opening, stop: Stop, clock: Clock | None = None
+) -> None:
     """Count until `stop`; then send what is counted, wait a little for news of it, and leave.
 
     Raises:
@@ -62,24 +80,24 @@ def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
         Outbox.open(settings.outbox.path, machine=fingerprint()) as outbox,
         connection(settings, events, clock) as publisher,
     ):
-        sensors = Sensors(settings.sensor, settings.report.slot_s, outbox, clock.now())
+        sensors = Sensors(of, settings.report.slot_s, outbox, clock.now())
         delivery = Delivery(settings.node, sensors.names, settings.report, outbox, publisher)
         upkeep = Upkeep(settings, outbox, publisher)
         room = Room(outbox, settings.outbox.path, settings.outbox.max_mb * 10**6)
-        with lines_of(settings.sensor, events, clock) as lines:
+        with opening(events, clock) as sources:
             while not stop.wait(0):
                 batch = next_batch(events)
                 now = clock.now()
-                # ┌───────┐ frames ┌─────────┐ counts ┌────────┐ reports ┌─────────┐
-                # │ lines │ ─────▶ │ sensors │ ─────▶ │ outbox │ ──────▶ │ ingest, │
-                # └───────┘ ◀───── └─────────┘        └────────┘ ◀────── │ by MQTT │
-                #            acks                                notices └─────────┘
+                # ┌─────────┐ frames ┌─────────┐ counts ┌────────┐ reports ┌─────────┐
+                # │ sources │ ─────▶ │ sensors │ ─────▶ │ outbox │ ──────▶ │ ingest, │
+                # └─────────┘ ◀───── └─────────┘        └────────┘ ◀────── │ by MQTT │
+                #              acks                                notices └─────────┘
                 reading = sensors.read(batch, now)
-                lines.write(reading.replies)
+                sources.write(reading.replies)
                 with surviving("booking", partial(sensors.owe, reading)):
                     outbox.book(reading.entries)
                     sensors.keep(reading)
-                    lines.write(reading.acknowledgements.items())  # on disk: now, not before, the devices may forget
+                    sources.write(reading.acknowledgements.items())  # on disk: now, not before, the devices may forget
                 delivery.note(batch, now)
                 with surviving("making room"):
                     room.make(partial(sensors.closed_until, now=now), now)
@@ -93,7 +111,7 @@ def run(settings: EdgeSettings, stop: Stop, clock: Clock | None = None) -> None:
 def finish(
     outbox: Outbox, sensors: Sensors, delivery: Delivery, *, events: Events, clock: Clock, wait_s: float
 ) -> None:
-    """Book what the lines still said, send the slots as they are, and wait up to `wait_s` for news of it.
+    """Book what the sources still said, send the slots as they are, and wait up to `wait_s` for news of it.
 
     What is not known to be stored by then stays in the outbox, and what was not acknowledged in the devices.
     """
@@ -128,7 +146,7 @@ def next_batch(events: Events) -> list[Event]:
 
 
 @contextmanager
-def connection(settings: EdgeSettings, events: Events, clock: Clock) -> Iterator[Publisher]:
+def connection(settings: BoxSettings, events: Events, clock: Clock) -> Iterator[Publisher]:
     """The MQTT client, connecting in the background; leaves with the offline status said."""
     publisher = Publisher(settings.mqtt, settings.node, events, clock)
     publisher.start()
@@ -144,7 +162,7 @@ class Lines:
     def __init__(self, lines: Mapping[str, Line]) -> None:
         self._lines = lines
 
-    def write(self, messages: Iterable[tuple[str, bytes]]) -> None:
+    def write(self, messages: Iterable[Message]) -> None:
         """Send each message to the device of its sensor. One that does not get through is said again some time."""
         for sensor, data in messages:
             self._lines[sensor].write(data)
@@ -175,7 +193,7 @@ def line_of(sensor: SensorSettings, events: Events, clock: Clock) -> Line:
 class Upkeep:
     """What is done now and then: telling how the sensors are, measuring the outbox, forgetting what is long stored."""
 
-    def __init__(self, settings: EdgeSettings, outbox: Outbox, publisher: Publisher) -> None:
+    def __init__(self, settings: BoxSettings, outbox: Outbox, publisher: Publisher) -> None:
         self._settings = settings
         self._outbox = outbox
         self._publisher = publisher

@@ -13,11 +13,15 @@ import footfall_contract
 from footfall_edge import agent
 from footfall_edge.clock import ClockError
 from footfall_edge.drivers import UnknownDriverError, driver_named, driver_names
+from footfall_edge.lorawan import bridge
+from footfall_edge.lorawan.payloads import Make, decode, lines_of
+from footfall_edge.lorawan.reading import PayloadError
+from footfall_edge.lorawan.settings import BridgeSettings
 from footfall_edge.machine import fingerprint
 from footfall_edge.outbox import Outbox, OutboxError
 from footfall_edge.overview import overview
 from footfall_edge.probe import ProbeError, picture, probe
-from footfall_edge.settings import EdgeSettings, SensorSettings
+from footfall_edge.settings import BoxSettings, EdgeSettings, SensorSettings
 from footfall_role import logs, metrics
 from footfall_role.settings import SettingsError, print_config
 from footfall_role.stop import StopSignal
@@ -35,7 +39,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except sqlite3.Error as error:
         sys.stderr.write(f"footfall-edge: the outbox failed: {error}\n")
         return 1
-    except (SettingsError, OutboxError, ClockError, UnknownDriverError, ProbeError, OSError) as error:
+    except (SettingsError, OutboxError, ClockError, UnknownDriverError, ProbeError, PayloadError, OSError) as error:
         sys.stderr.writelines(f"footfall-edge: {line}\n" for line in str(error).splitlines())
         return 1
     return 0
@@ -107,18 +111,58 @@ def _parser() -> argparse.ArgumentParser:
     discard.add_argument("--yes", action="store_true", help="really; without it nothing is done")
     for decision in (adopt, discard):
         decision.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="edge.toml")
+    _add_bridge(commands)
     return parser
+
+
+def _add_bridge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command ``bridge`` and what belongs to it."""
+    across = commands.add_parser(
+        "bridge", help="count what LoRaWAN counters send: from a network server's MQTT broker, in place of serial lines"
+    )
+    across.set_defaults(command=_bridge)
+    across.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="bridge.toml")
+    across.add_argument("--print-config", action="store_true", default=argparse.SUPPRESS, help="as for the edge")
+    looks = across.add_subparsers(title="instead of counting", metavar="COMMAND")
+    look = looks.add_parser("decode", help="say what a device's bytes mean; needs no settings and no connection")
+    look.set_defaults(command=_decode)
+    look.add_argument("--make", required=True, choices=[make.value for make in Make], help="what the device is")
+    look.add_argument("--port", type=int, required=True, metavar="FPORT", help="the FPort of the uplink")
+    look.add_argument("--line", type=int, default=1, help="which line of the device (default: 1)")
+    look.add_argument("payload", metavar="HEX", nargs="+", help="the bytes in hexadecimal, with or without spaces")
 
 
 def _count(options: argparse.Namespace) -> None:
     settings = EdgeSettings.load(options.config)
+    _run(options, settings, lambda stop: agent.run(settings, stop))
+
+
+def _bridge(options: argparse.Namespace) -> None:
+    settings = BridgeSettings.load(options.config)
+    _run(options, settings, lambda stop: bridge.run(settings, stop))
+
+
+def _run(options: argparse.Namespace, settings: BoxSettings, role: Callable[[StopSignal], None]) -> None:
+    """Run `role` until it is stopped, or show its settings."""
     if options.print_config:
         sys.stdout.write(print_config(settings))
         return
     logs.configure(settings.log_level)
     metrics.serve(settings.metrics)
     with StopSignal() as stop:
-        agent.run(settings, stop)
+        role(stop)
+
+
+def _decode(options: argparse.Namespace) -> None:
+    make = Make(options.make)
+    try:
+        payload = bytes.fromhex("".join(options.payload))
+    except ValueError as error:
+        raise PayloadError(f"{' '.join(options.payload)!r} is not hexadecimal: {error}") from error
+    if not 1 <= options.line <= lines_of(make):
+        raise SettingsError(f"--line {options.line}; {make} has lines 1 to {lines_of(make)}")
+    reading = decode(make, options.port, payload, line=options.line)
+    sys.stdout.writelines(f"{line}\n" for line in reading.lines())
 
 
 def _probe(options: argparse.Namespace) -> None:
@@ -166,7 +210,7 @@ def _line_of(text: str) -> dict[str, list[float]]:
 
 
 def _outbox(options: argparse.Namespace) -> None:
-    settings = EdgeSettings.load(options.config).outbox
+    settings = _settings_of(options.config).outbox
     found = overview(settings.path, settings.max_mb)
     sys.stdout.write((found.as_json() if options.json else found.as_text(int(time.time()))) + "\n")
 
@@ -192,7 +236,16 @@ def _discard_held(options: argparse.Namespace) -> None:
 
 
 def _decide_on(options: argparse.Namespace) -> Outbox:
-    path = EdgeSettings.load(options.config).outbox.path
+    path = _settings_of(options.config).outbox.path
     if not path.exists():
         raise OutboxError(f"there is no outbox at {path} yet; the edge makes it when it first runs")
     return Outbox.open(path, machine=fingerprint())
+
+
+def _settings_of(config: Path | None) -> BoxSettings:
+    """The settings in `config`, which is an edge.toml or, having a [network], a bridge.toml."""
+    try:
+        bridges = config is not None and "network" in tomllib.loads(config.read_text("utf-8"))
+    except (OSError, ValueError):
+        bridges = False  # the sentence on it is said by whoever reads it as settings
+    return BridgeSettings.load(config) if bridges else EdgeSettings.load(config)

@@ -28,6 +28,8 @@ class Count:
     measured_ms: int
     """Milliseconds in which the device is known to have counted; 0 for a sum recovered from running totals."""
     passages: Passages = ()
+    whole: bool = False
+    """It keeps its own time, however short: it is not put into the slot that it lies in."""
 
 
 @dataclass(frozen=True, slots=True)

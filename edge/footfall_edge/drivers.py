@@ -165,6 +165,8 @@ class Driver(Section, ABC):
     remembers: ClassVar[bool] = False
     """Whether the device says again, or keeps in a total, what was not stored. What any other device showed is kept in
     this process's memory while the outbox cannot be written."""
+    slotted: ClassVar[bool] = True
+    """Whether it reports slot by slot, so that a slot without word of it was not observed."""
 
     @abstractmethod
     def framer(self) -> Framer:

@@ -19,6 +19,11 @@ REPEATED_PASSAGES = Counter(
     "footfall_edge_repeated_passages_total", "Of these, counted while the clock repeated itself", _SENSOR
 )
 SILENT_SLOTS = Counter("footfall_edge_silent_slots_total", "Slots in which nothing was heard of the sensor", _SENSOR)
+REFUSED_UPLINKS = Counter(
+    "footfall_edge_refused_uplinks_total",
+    "Messages of a network server that are no uplink of a device here",
+    ["reason"],
+)
 OUTBOX_ERRORS = Counter("footfall_edge_outbox_errors_total", "Times the outbox could not be written; nothing was told")
 PUBLISHES = Counter("footfall_edge_publishes_total", "Reports handed to the MQTT client for the first time", _SENSOR)
 RESENDS = Counter("footfall_edge_resends_total", "Reports handed to it again", _SENSOR)

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final, Protocol
 
 from footfall_contract.state import SensorHealth
 from footfall_edge import metrics
@@ -20,7 +20,6 @@ from footfall_edge.drivers import Booking, Session, Step
 from footfall_edge.events import Closed, Event, Heard, Opened
 from footfall_edge.health import LineHealth
 from footfall_edge.outbox import Entry, Outbox
-from footfall_edge.settings import SensorSettings
 from footfall_edge.slots import Piece, place, silent_slots
 from footfall_role.logs import facts
 
@@ -35,6 +34,34 @@ AHEAD_S: Final = 1
 
 Message = tuple[str, bytes]
 """Bytes for the device on the line of a sensor."""
+
+
+class SetUp(Protocol):
+    """How a sensor is understood: as much of a driver as does not depend on how its frames come here."""
+
+    remembers: ClassVar[bool]
+    """As in `drivers.Driver`."""
+    slotted: ClassVar[bool]
+    """As in `drivers.Driver`."""
+
+    def session(self, cursors: Iterable[Cursor], *, slot_s: int = 10) -> Session:
+        """A session that goes on from what is booked."""
+
+
+class Sensor(Protocol):
+    """One sensor as it is set up."""
+
+    @property
+    def id(self) -> str:
+        """Its name everywhere."""
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds without a frame after which it is called silent."""
+
+    @property
+    def set_up(self) -> SetUp:
+        """How it is understood."""
 
 
 @dataclass(slots=True)
@@ -58,13 +85,14 @@ class Reading:
 class Sensors:
     """Every sensor of this box with its conversation, its health, and how far it has been heard of."""
 
-    def __init__(self, settings: Sequence[SensorSettings], slot_s: int, outbox: Outbox, now: Moment) -> None:
+    def __init__(self, settings: Sequence[Sensor], slot_s: int, outbox: Outbox, now: Moment) -> None:
         self._slot_s = slot_s
         self._outbox = outbox
         self._sessions: dict[str, Session] = {
             sensor.id: sensor.set_up.session(outbox.cursors(sensor.id), slot_s=slot_s) for sensor in settings
         }
         self._forgetful = frozenset(sensor.id for sensor in settings if not sensor.set_up.remembers)
+        self._slotted = [sensor.id for sensor in settings if sensor.set_up.slotted]
         self._owed: list[Entry] = []
         self._health = {sensor.id: LineHealth(sensor.id, sensor.silent_s, now) for sensor in settings}
         self._open: set[str] = set()
@@ -121,7 +149,7 @@ class Sensors:
         slots = silent_slots(self._silent_from, now.utc_s, self._slot_s, GRACE_S)
         if slots:
             noted = self._outbox.note_silence(
-                [(sensor, start, self._slot_s) for sensor in self._sessions for start in slots]
+                [(sensor, start, self._slot_s) for sensor in self._slotted for start in slots]
             )
             for sensor, number in noted.items():
                 metrics.SILENT_SLOTS.labels(sensor).inc(number)

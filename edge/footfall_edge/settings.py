@@ -140,8 +140,8 @@ def _faults(error: ValidationError) -> list[str]:
     return sentences
 
 
-class EdgeSettings(RoleSettings):
-    """The settings of one edge process."""
+class BoxSettings(RoleSettings):
+    """What every process has that counts for one node, whatever it counts with."""
 
     node: Identifier = Field(description="the name of this box")
     clock: ClockName = Field("ntp", description='"ntp": stamp nothing before the kernel is synchronised; "system"')
@@ -150,6 +150,11 @@ class EdgeSettings(RoleSettings):
     outbox: OutboxSettings
     report: ReportSettings = Field(default_factory=ReportSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+
+
+class EdgeSettings(BoxSettings):
+    """The settings of one edge process."""
+
     sensor: tuple[SensorSettings, ...] = Field(description="the sensors on this box")
 
     @model_validator(mode="after")
@@ -157,11 +162,12 @@ class EdgeSettings(RoleSettings):
         if not self.sensor:
             raise ValueError("the file has no [[sensor]]; there is nothing to count")
         for what in ("id", "port"):
-            twice = _doubles([str(getattr(sensor, what)) for sensor in self.sensor])
+            twice = doubles([str(getattr(sensor, what)) for sensor in self.sensor])
             if twice:
                 raise ValueError(f"[[sensor]] {what} {', '.join(twice)} is there twice; each sensor needs its own")
         return self
 
 
-def _doubles(values: Sequence[str]) -> list[str]:
+def doubles(values: Sequence[str]) -> list[str]:
+    """Those of `values` that are there more than once."""
     return sorted({value for value in values if values.count(value) > 1})

@@ -99,11 +99,14 @@ def place(count: Count, slot_s: int) -> Piece:
     """The slot of `slot_s` seconds that `count` lies in, or a span of its own.
 
     A span is at most 31 days long, as in the contract: of a longer one the last 31 days are taken. What was not
-    measured, a recovered sum, is a span however short it is.
+    measured, a recovered sum, is a span however short it is; so is a count that is to keep its own time
+    (`Count.whole`), unless that has the shape of a slot.
     """
     start, end = _to_seconds(count.start_ms), _to_seconds(count.end_ms)
     if count.measured_ms <= 0:
         return Piece(*span_over(start, end), 0, in_our_words(count.passages))
+    if count.whole and end > start:
+        return Piece(*_within_contract(start, end), count.measured_ms, in_our_words(count.passages))
     # A fragment that rounding leaves without length belongs to the slot that its middle is in.
     inside = start if end > start else (count.start_ms + count.end_ms) // 2000
     slot = inside // slot_s * slot_s

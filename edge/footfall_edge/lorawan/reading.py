@@ -51,6 +51,24 @@ class Reading:
         """Whether it says anything of passages."""
         return bool(self.totals or self.increments)
 
+    def lines(self) -> list[str]:
+        """What it says, for a person, one thing a line."""
+        found = []
+        for what, numbers in ((f"totals ({self.width_bits} bits)", self.totals), ("since the last", self.increments)):
+            if numbers:
+                found.append(f"{what}: {', '.join(f'{Direction(way).name.lower()} {n}' for way, _, n in numbers)}")
+        told = {
+            "battery": None if self.battery_percent is None else f"{self.battery_percent} %",
+            "supply": None if self.supply_mv is None else f"{self.supply_mv} mV",
+            "temperature": None if self.temperature is None else f"{self.temperature:g} °C",
+            "firmware": self.firmware,
+        }
+        found += [f"{what}: {value}" for what, value in told.items() if value is not None]
+        found += [text for said, text in ((self.started, "it was started"), (self.cleared, "totals set to 0")) if said]
+        found += [f"{'trouble' if so else 'no longer'}: {what}" for what, so in self.troubles]
+        found += [f"remark: {remark}" for remark in self.remarks]
+        return found or ["nothing"]
+
 
 def both_ways(first: int, second: int) -> Passages:
     """Numbers of the first and the other way of a counter that does not tell who passes."""

@@ -1,6 +1,7 @@
 """Counts to slots, slots to reports: nothing is spread, nothing overlaps, nothing claims more time than there is."""
 
 from collections import Counter
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -119,6 +120,15 @@ def test_a_recovered_sum_is_never_a_slot(start: int, end: int) -> None:
     assert not is_slot(piece.start, piece.length)
     assert piece.start <= NOON + start
     assert piece.end == NOON + end
+
+
+@pytest.mark.parametrize(("start", "end"), [(1, 9), (0, 10), (3, 603), (9, 11), (59, 60)])
+def test_a_count_that_keeps_its_time_is_not_put_into_a_slot(start: int, end: int) -> None:
+    """Its piece is as long as it is itself, though it lies in a slot; without length it is in one all the same."""
+    piece = place(replace(count(start, end), whole=True), 10)
+
+    assert (piece.start, piece.length, piece.measured_ms) == (NOON + start, end - start, 1000 * (end - start))
+    assert place(replace(count(start, start), measured_ms=400, whole=True), 10).length == 10
 
 
 def test_a_span_is_widened_until_it_has_no_slots_shape() -> None:

@@ -18,7 +18,8 @@ uplinks that were lost. After a new start only the sum since then is known, with
 where counting begins. A device that never sends totals is counted by what it counted since its uplink before; where one
 in between was lost, its counts are lost with it and the time is not called measured.
 
-An uplink that is not later than the last one booked came twice, or late: its counts are in the totals already. Pure.
+An uplink that is not later than the last one booked came twice, or late: its counts are in the totals already. If its
+frame counter is higher all the same, some clock is wrong, and that is said. Pure.
 """
 
 from collections.abc import Iterable, Mapping
@@ -190,11 +191,11 @@ class UplinkSession:
 
 def _taken(session: UplinkSession, uplink: Uplink, now_ms: int) -> Step[UplinkSession]:
     """The step that an uplink is."""
-    if uplink.received_ms > now_ms + AHEAD_MS:
-        ahead_s = (uplink.received_ms - now_ms) // 1000
-        remark = f"an uplink from {ahead_s} s in the future was not counted: is the network server's clock right?"
-        return Step(session, Outcome.IMPLAUSIBLE, remark=remark)
     since_ms = uplink.received_ms - session.heard_ms
+    if uplink.received_ms > now_ms + AHEAD_MS:
+        return _untimely(session, "from the future")
+    if since_ms <= 0 and session.f_cnt is not None and uplink.f_cnt > session.f_cnt:
+        return _untimely(session, "with times before those of earlier ones")
     if since_ms <= 0 or (uplink.f_cnt == session.f_cnt and since_ms < REPEATED_MS):
         return Step(session, Outcome.DUPLICATE)
     try:
@@ -212,6 +213,13 @@ def _taken(session: UplinkSession, uplink: Uplink, now_ms: int) -> Step[UplinkSe
     )
     step = _counted(session, uplink, reading, follows=follows)
     return replace(step, remark="; ".join(text for text in (remark, step.remark) if text))
+
+
+def _untimely(session: UplinkSession, what: str) -> Step[UplinkSession]:
+    """An uplink whose time cannot be: the next one that is timed well will have its passages in its totals."""
+    warning = f"uplinks {what} are not counted: are the clocks of the network server and the gateways right?"
+    remark = "" if session.warning == warning else warning
+    return Step(replace(session, warning=warning), Outcome.IMPLAUSIBLE, remark=remark)
 
 
 def _unreadable(session: UplinkSession, uplink: Uplink, why: str) -> Step[UplinkSession]:

@@ -356,6 +356,32 @@ def test_the_clock_is_waited_for(
     assert [report.observed for report in reports] == [(600,), (600,)]
 
 
+def test_what_there_is_no_room_for_stays_with_the_broker(  # noqa: PLR0917  # fixtures
+    mosquitto: Broker, server: NetworkServer, configure: Configure, run_bridge: RunBridge, unique: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """While nothing can be booked only so many messages are held. The others come after another connect."""
+    monkeypatch.setattr(bridge, "MOST_HELD", 2)
+    refused = value("refused_uplinks_total", reason="no_room")
+    synchronised = False
+    settings = configure(mosquitto, server)
+    with Ingest(mosquitto, unique) as ingest:
+        with run_bridge(settings, Clock(lambda: synchronised)):
+            listening(server)
+            for n in range(4):
+                server.sends(elsys((n, n)))
+            wait_until(
+                lambda: value("refused_uplinks_total", reason="no_room") == refused + 2, what="two to be refused"
+            )
+            synchronised = True
+            stored(ingest, 1, 1)
+        monkeypatch.undo()
+        with run_bridge(settings):
+            reports = stored(ingest, 6, 6)
+
+    assert [report.observed for report in reports] == [(600,)] * 3
+
+
 def test_what_is_no_uplink_of_a_device_here_is_refused_once(  # noqa: PLR0917  # fixtures
     mosquitto: Broker, server: NetworkServer, configure: Configure, run_bridge: RunBridge, unique: str,
     caplog: pytest.LogCaptureFixture,

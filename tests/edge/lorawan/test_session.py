@@ -132,8 +132,8 @@ def test_what_comes_twice_or_late_counts_once(at_ms: int) -> None:
     books = Books()
     books.said(pcr2((10, 20)), 1, 0)
     books.said(pcr2((13, 24), (3, 4)), 2, TEN_MINUTES_MS)
-    for _ in range(2):
-        step = books.said(pcr2((12, 22), (2, 2)), 2, at_ms)
+    for f_cnt in (2, 1):
+        step = books.said(pcr2((12, 22), (2, 2)), f_cnt, at_ms)
         assert step.outcome is Outcome.DUPLICATE
         assert step.acknowledge == receipt(books.session.taken)
         books.restart()
@@ -356,8 +356,22 @@ def test_an_uplink_from_the_future_is_refused() -> None:
     assert step.outcome is Outcome.IMPLAUSIBLE
     assert step.booking is None
     assert step.acknowledge == receipt(2)
-    assert "301 s in the future" in step.remark
+    assert "from the future" in step.remark
     assert near.outcome is Outcome.BOOKED
+
+
+def test_a_clock_that_is_behind_is_noticed() -> None:
+    """An uplink with a higher frame counter and an earlier time came neither twice nor late: it shows."""
+    books = Books()
+    books.said(pcr2((1, 1)), 1, TEN_MINUTES_MS)
+    steps = [books.said(pcr2((2, 2), (1, 1)), n, -86_400_000 * n) for n in (2, 3)]
+    assert [step.outcome for step in steps] == [Outcome.IMPLAUSIBLE] * 2
+    assert [bool(step.remark) for step in steps] == [True, False]
+    assert "clocks" in books.session.device.trouble
+    books.said(pcr2((5, 5), (1, 1)), 4, 2 * TEN_MINUTES_MS)
+
+    assert books.passages == (4, 4)
+    assert books.session.device.trouble == ""
 
 
 def test_an_old_uplink_is_fine() -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,9 +23,12 @@ from edge.lorawan.counters import elsys, message, pcr2, topic, vs133
 from footfall_contract.report import SlotReport
 from footfall_demo.broker import Broker
 from footfall_edge.clock import Clock, Moment
+from footfall_edge.events import Events, Heard
+from footfall_edge.framer import LineCounts
 from footfall_edge.lorawan import bridge
+from footfall_edge.lorawan.session import UplinkFrame, receipt
 from footfall_edge.lorawan.settings import BridgeSettings
-from footfall_edge.lorawan.uplink import Network
+from footfall_edge.lorawan.uplink import Network, Uplink
 from footfall_edge.outbox import Outbox
 from footfall_edge.sensors import Sensors
 from footfall_role.mqtt import new_client
@@ -233,6 +237,35 @@ def test_a_device_with_several_lines_is_several_sensors(
     }
 
 
+def test_a_message_is_acknowledged_when_all_its_sensors_have_it(
+    mosquitto: Broker, server: NetworkServer, configure: Configure, unique: str
+) -> None:
+    """As long as the receipt of one of two lines is missing the broker keeps the message, and after that no longer."""
+    common = {"dev_eui": server.dev_eui, "make": "milesight-vs133"}
+    settings = configure(mosquitto, server, devices=[{"id": f"{name}-1", "line": name, **common} for name in (1, 2)])
+    session_kept(settings)
+    server.sends(vs133((1, 1), 1) + vs133((9, 9), 2), 85)
+
+    def life(receipts: list[str]) -> set[int]:
+        """A subscriber that writes these; the frame counters of what it heard in a row."""
+        events: Events = SimpleQueue()
+        with bridge.subscribed(settings, events, Clock()) as subscriber:
+            heard: list[Heard] = []
+            while len(heard) < 2:
+                event = events.get(timeout=20)
+                heard += [event] if isinstance(event, Heard) else []
+            subscriber.write([(name, receipt(1)) for name in receipts])
+        frames = [frame for one in heard for frame in one.frames if isinstance(frame, UplinkFrame)]
+        assert {one.sensor for one in heard} == {"1-1", "2-1"}
+        return {frame.uplink.f_cnt for frame in frames}
+
+    assert life(["1-1"]) == {0}
+    assert life(["2-1"]) == {0}
+    assert life(["2-1", "1-1"]) == {0}
+    server.sends(vs133((2, 2), 1) + vs133((9, 9), 2), 85)
+    assert life([]) == {1}
+
+
 @contextmanager
 def process(settings: BridgeSettings, *how: str) -> Iterator["subprocess.Popen[str]"]:
     """A bridge as a process of its own; killed at the end if it is still there."""
@@ -415,6 +448,25 @@ def test_what_is_no_uplink_of_a_device_here_is_refused_once(  # noqa: PLR0917  #
     assert now == [count + 3 for count in before], "they were acknowledged: none came again"
     said = [record for record in caplog.records if "is not counted" in record.getMessage()]
     assert len(said) == 2, "each reason once"
+
+
+def test_what_could_not_be_stored_is_as_if_it_had_not_come(
+    mosquitto: Broker, server: NetworkServer, configure: Configure, unique: str
+) -> None:
+    """Nothing of it is kept in memory, for a message must not be acknowledged before it is on disk."""
+    settings = configure(mosquitto, server)
+    now = Moment(server.time_ms(9), 0.0)
+    uplinks = [Uplink(server.dev_eui, server.time_ms(n), 14, n, pcr2((n, n), (1, 1)), "chirpstack") for n in range(2)]
+    frames = tuple(UplinkFrame.of(uplink, n) for n, uplink in enumerate(uplinks, 1))
+    heard = Heard(unique, now, frames, LineCounts(frames=2), "")
+    with Outbox.open(settings.outbox.path) as outbox:
+        sensors = Sensors(settings.device, 10, outbox, now)
+        sensors.owe(sensors.read([heard], now))
+        assert sensors.read([], now).entries == []
+        again = sensors.read([heard], now)
+
+    assert sum(len(entry.pieces) for entry in again.entries) == 1
+    assert again.acknowledgements == {unique: receipt(2)}
 
 
 def test_no_silent_slots_are_noted_for_what_reports_spans(

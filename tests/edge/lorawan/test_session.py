@@ -177,6 +177,19 @@ def test_the_counts_since_the_last_uplink_tell_a_wrap_from_a_new_start_after_hou
     assert anew.spans == [(0, 3600, 0)]
 
 
+def test_the_counts_since_the_last_uplink_tell_that_totals_began_at_0() -> None:
+    """Where the totals alone would say a wrap, or that it went on: one was set to 0, one was started anew."""
+    like_a_wrap, overtaken = Books(), Books()
+    like_a_wrap.said(pcr2((65_000, 0)), 1, 0)
+    like_a_wrap.said(pcr2((20, 3), (20, 3)), 2, TEN_MINUTES_MS)
+    overtaken.said(pcr2((3, 0)), 900, 0)
+    overtaken.said(pcr2((5, 1), (5, 1)), 0, TEN_MINUTES_MS)
+
+    assert like_a_wrap.passages == (20, 3)
+    assert overtaken.passages == (5, 1)
+    assert like_a_wrap.spans == overtaken.spans == [(0, 600, 0)]
+
+
 def test_after_a_new_start_the_new_totals_are_a_sum() -> None:
     """The frame counter fell and the totals are lower: what they are now passed since, with nothing measured."""
     books = Books()
@@ -192,9 +205,6 @@ def test_after_a_new_start_the_new_totals_are_a_sum() -> None:
 
 def test_a_new_start_near_the_wrap_is_no_wrap() -> None:
     """A frame counter that fell says that lower totals began at 0, also where a wrap would be the smaller step."""
-    books = Books()
-    books.said(vs133((2**32 - 3, 9)), 900, 0, 85)
-    books.device = VS132
     books = Books(VS132)
     books.said(vs133((2**32 - 3, 9)), 900, 0, 85)
     books.said(vs133((5, 0)), 3, TEN_MINUTES_MS, 85)
@@ -217,10 +227,10 @@ def test_the_sign_of_a_new_start_is_remembered_until_totals_come() -> None:
     books = Books()
     books.said(pcr2((65_500, 9)), 900, 0)
     settings = books.said(bytes(34), 0, TEN_MINUTES_MS, 190)
-    books.said(pcr2((30, 0), (5, 0)), 901, 2 * TEN_MINUTES_MS)
+    books.said(pcr2((30, 9), (5, 0)), 901, 2 * TEN_MINUTES_MS)
 
     assert settings.outcome is Outcome.TOLD
-    assert books.passages == (30, 0), "a wrap would be 66"
+    assert books.passages == (30, 9), "a wrap would be 66"
     assert books.spans == [(0, 1200, 0)]
 
 
@@ -277,13 +287,12 @@ def test_totals_that_somebody_set_do_not_hide_what_passed() -> None:
 
 def test_a_rise_faster_than_people_walk_is_not_believed() -> None:
     """`most_per_s` draws the line: 6020 in ten minutes by default."""
-    at_most, more = Books(VS132), Books(VS132)
-    for books, rise in ((at_most, 6020), (more, 6021)):
+    slow = replace(VS132, most_per_s=0.5)
+    for device, rise, believed in ((VS132, 6020, 6020), (VS132, 6021, 0), (slow, 301, 301), (slow, 302, 0)):
+        books = Books(device)
         books.said(vs133((0, 0)), 1, 0, 85)
         books.said(vs133((rise, 0)), 2, TEN_MINUTES_MS, 85)
-
-    assert at_most.passages == (6020, 0)
-    assert more.passages == (0, 0)
+        assert books.passages == (believed, 0)
 
 
 def test_totals_that_an_uplink_leaves_out_are_carried_forward() -> None:
@@ -311,12 +320,16 @@ def test_increments_count_for_a_device_without_totals() -> None:
 
 def test_increments_after_a_new_join_are_not_measured() -> None:
     """The frame counter fell: what it counted since its last uplink is counted, the time is not known."""
-    books = Books()
-    books.said(elsys((9, 9)), 7, 0)
-    books.said(elsys((3, 4)), 0, TEN_MINUTES_MS)
+    at_once, settings_first = Books(), Books()
+    for books in (at_once, settings_first):
+        books.said(elsys((9, 9)), 7, 0)
+    at_once.said(elsys((3, 4)), 0, TEN_MINUTES_MS)
+    settings_first.said(bytes(34), 0, 1_000, 190)
+    settings_first.said(elsys((3, 4)), 1, TEN_MINUTES_MS)
 
-    assert books.passages == (3, 4)
-    assert books.spans == [(0, 600, 0)]
+    for books in (at_once, settings_first):
+        assert books.passages == (3, 4)
+        assert books.spans == [(0, 600, 0)]
 
 
 def test_increments_beyond_belief_are_left_out() -> None:
@@ -597,11 +610,13 @@ def test_any_history_counts_every_passage_once(  # noqa: C901  # one branch for 
     now_ms = NOON_MS
     true, unsent, known = Counter[int](), Counter[int](), False
     held: Uplink | None = None
+    reached = [0, 0]
 
     def arrives(uplink: Uplink) -> None:
         nonlocal known, true, unsent
         books.hear(uplink)
         true, unsent, known = (true + unsent if known else true), Counter(), True
+        reached[:] = device.totals
 
     for fate, passages, length_ms in history:
         now_ms += max(length_ms, 1000 * max(passages))
@@ -615,8 +630,9 @@ def test_any_history_counts_every_passage_once(  # noqa: C901  # one branch for 
                     unsent.clear()
                 continue
             case "rejoin":
-                # With a wrap at the same time it looks like a new start.
-                if max(device.totals) < 2**bits - 4000:
+                # With a wrap since the last uplink, or until the next, it looks like a new start.
+                wrapped = any(total < before for total, before in zip(device.totals, reached, strict=True))
+                if not wrapped and max(device.totals) < 2**bits - 4000:
                     device.f_cnt = 0
                 continue
             case "bridge":

@@ -1,33 +1,35 @@
-"""``python -m bench report``: the tables of docs/performance.md, from the files that the benchmarks wrote.
+"""``python -m bench report``: the tables of the pages with figures, from the files that the benchmarks wrote.
 
 What lies between ``<!-- bench:NAME -->`` and ``<!-- /bench:NAME -->`` is made, the rest of the page is written by hand.
 """
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.result import Curve, Result, between, number, read
 from bench.servers import ROOT
 
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "sensors" / "accuracy.md")
 
 _MARKED = re.compile(r"(<!-- bench:(?P<name>[a-z]+) -->\n).*?(<!-- /bench:(?P=name) -->)", re.DOTALL)
 
 _NOT_VERSIONS = ("when", "cpu", "cores", "memory_gb", "load", "system")
 
 
-def main(folder: Path, *, check: bool = False, page: Path = PAGE) -> int:
-    """Make the page anew, or with `check` only say whether that would change it; returns the exit status."""
-    before = page.read_text("utf-8")
-    after = made(before, folder)
-    if check:
-        if after != before:
+def main(folder: Path, *, check: bool = False, pages: Sequence[Path] = PAGES) -> int:
+    """Make the pages anew, or with `check` only say whether that would change one; returns the exit status."""
+    status = 0
+    for page in pages:
+        before = page.read_text("utf-8")
+        after = made(before, folder)
+        if not check:
+            page.write_text(after, "utf-8")
+        elif after != before:
             print(f"{page.name} is not what {folder} gives: run python -m bench report", file=sys.stderr)
-        return int(after != before)
-    page.write_text(after, "utf-8")
-    return 0
+            status = 1
+    return status
 
 
 def made(page: str, folder: Path) -> str:

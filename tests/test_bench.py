@@ -52,6 +52,8 @@ def _tiny(name: str, folder: Path, server: DatabaseServer) -> dict[str, Any]:
     [
         "aggregate",
         "decoding",
+        "sensors",
+        "accuracy",
         "ingest",
         "memory",
         "writing",
@@ -84,7 +86,8 @@ def test_a_benchmark_runs(name: str, tmp_path: Path, postgres_server: DatabaseSe
 def test_every_benchmark_is_known_and_tried_here() -> None:
     """A module that measures something is run by `make bench`, shown on the page, and tried by these tests."""
     modules = {path.stem for path in (ROOT / "bench").glob("*.py") if "\nTITLE = " in path.read_text("utf-8")}
-    page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    pages = ("performance.md", "sensors/accuracy.md")
+    page = "".join((ROOT / "docs" / name).read_text("utf-8") for name in pages)
     tried = {
         value if isinstance(value, str) else value.values[0]
         for mark in test_a_benchmark_runs.pytestmark  # type: ignore[attr-defined]

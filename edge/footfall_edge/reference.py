@@ -19,6 +19,7 @@ docs/reference-counter-protocol.md describes every byte.
 """
 
 import struct
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
@@ -40,6 +41,8 @@ GREETING_EVERY_S: Final = 5
 """A device that has not said who it is is asked again after this time."""
 _KNOWN: Final = 8
 """Boots and unbooked devices whose clocks are remembered on one line. Noise must not fill the memory."""
+_MOST_SEEN: Final = 100_000
+"""Intervals that a survey knows again; no device's ring holds so many."""
 _WRAP: Final = 2**32
 """Totals count modulo this."""
 _BACKWARDS: Final = 2**31
@@ -453,7 +456,7 @@ class ReferenceSurvey:
     def __init__(self) -> None:
         self._passages = {"in": 0, "out": 0}
         self._asked = False
-        self._seen: set[tuple[int, int, int]] = set()
+        self._seen: OrderedDict[tuple[int, int, int], None] = OrderedDict()
         self._boots: set[tuple[int, int]] = set()
         self._devices: dict[int, str] = {}
 
@@ -495,7 +498,9 @@ class ReferenceSurvey:
         identity = (count.device, *count.position)
         if identity in self._seen:
             return
-        self._seen.add(identity)
+        self._seen[identity] = None
+        if len(self._seen) > _MOST_SEEN:
+            self._seen.popitem(last=False)
         self._devices.setdefault(count.device, f"device {count.device}")
         for direction, _, number in count.counts:
             if direction in (Direction.IN, Direction.OUT):

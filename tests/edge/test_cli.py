@@ -14,7 +14,7 @@ import pytest
 import footfall_contract
 from edge.counter import Counter
 from edge.device_model import Device, hello
-from footfall_edge import cli
+from footfall_edge import cli, reference
 from footfall_edge.__main__ import main
 from footfall_edge.counts import Cursor
 from footfall_edge.outbox import Entry, Outbox
@@ -230,6 +230,18 @@ def test_probe_reads_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[s
         "passages": {"in": 22, "out": 11},
     }
     assert abs(found["skipped_bytes"] - (17 + 30 + spoiled)) <= 2
+
+
+def test_a_long_recording_takes_no_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept to know an interval again is bounded, and reaches far enough."""
+    monkeypatch.setattr(reference, "_MOST_SEEN", 5)
+    survey = reference.DRIVER.survey()
+    frames = reference.DRIVER.framer().feed(recording(tmp_path / "line.bin").read_bytes())
+    for frame in frames:
+        survey.see(frame)
+
+    assert survey.passages == {"in": 22, "out": 11}
+    assert len(survey._seen) == 5
 
 
 def test_probe_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

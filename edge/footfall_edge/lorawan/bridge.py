@@ -34,7 +34,7 @@ from footfall_edge.lorawan.settings import BridgeSettings
 from footfall_edge.lorawan.uplink import PARSERS, Uplink, UplinkError
 from footfall_edge.sensors import Message
 from footfall_role.logs import facts
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +123,7 @@ class Subscriber:
     def stop(self) -> None:
         """Leave; what is not acknowledged the broker keeps."""
         self._leaving = True
-        self._client.disconnect()
-        self._client.loop_stop()
+        hang_up(self._client)
         self._tell("stopped")
 
     def write(self, messages: Iterable[Message]) -> None:

@@ -31,7 +31,7 @@ from footfall_edge.lorawan.settings import BridgeSettings
 from footfall_edge.lorawan.uplink import Network, Uplink
 from footfall_edge.outbox import Outbox
 from footfall_edge.sensors import Sensors
-from footfall_role.mqtt import new_client
+from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings, print_config
 from footfall_testing.waiting import wait_until
 
@@ -60,8 +60,7 @@ class NetworkServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        hang_up(self._client)
 
     def time_ms(self, number: int) -> int:
         """When uplink `number` was received, UTC unix milliseconds."""
@@ -291,8 +290,7 @@ def session_kept(settings: BridgeSettings) -> None:
     client.connect(settings.network.host, settings.network.port)
     client.loop_start()
     assert subscribed.wait(20)
-    client.disconnect()
-    client.loop_stop()
+    hang_up(client)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

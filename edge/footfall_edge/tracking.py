@@ -11,7 +11,7 @@ Tracks are counted in frames and not in seconds: what a recording shows does not
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -121,33 +121,56 @@ def _missed(tracks: Sequence[Track], most: int) -> list[Track]:
 
 
 def _best(tracks: Sequence[Track], targets: Sequence[Target]) -> dict[int, int]:
-    """Target number → track number, so that the sum of squared distances is least; leaving one alone costs its gate.
-
-    Tried out one target after the other, with what cannot get better left out: sensors of this kind show a handful.
-    """
-    options: list[list[tuple[float, int]]] = []
+    """Target number → track number, so that the sum of squared distances is least; leaving one alone costs its gate."""
+    gains: list[dict[int, float]] = []
     for target in targets:
-        fits = []
+        fits = {}
         for number, track in enumerate(tracks):
             x, y = track.expected()
             gate = min(WIDEST_GATE_M, GATE_M + GATE_GROWTH_M * track.misses)
             cost = (target.x - x) ** 2 + (target.y - y) ** 2
             if cost <= gate * gate:
-                fits.append((cost - gate * gate, number))
-        options.append(sorted(fits))
-    best: tuple[float, dict[int, int]] = (0.0, {})
-    hope = [sum(min((0.0, *(cost for cost, _ in rest))) for rest in options[at:]) for at in range(len(options) + 1)]
+                fits[number] = cost - gate * gate
+        gains.append(fits)
+    chosen = {number: min(fits, key=fits.__getitem__) for number, fits in enumerate(gains) if fits}
+    # Mostly nobody is in anybody's way. Where somebody is, a crowd has more ways to share it out than can be tried.
+    return chosen if len(set(chosen.values())) == len(chosen) else _shared_out(gains, len(tracks))
 
-    def search(at: int, cost: float, chosen: dict[int, int]) -> None:
-        nonlocal best
-        if cost < best[0]:
-            best = (cost, dict(chosen))
-        if at == len(options) or cost + hope[at] >= best[0]:
-            return
-        for gain, number in options[at]:
-            if number not in chosen.values():
-                search(at + 1, cost + gain, {**chosen, at: number})
-        search(at + 1, cost, chosen)
 
-    search(0, 0.0, {})
-    return best[1]
+def _shared_out(gains: Sequence[Mapping[int, float]], tracks: int) -> dict[int, int]:
+    """Target number → track number, so that the sum of `gains`, which are 0 or less, is least.
+
+    The Hungarian method, one target after the other along the cheapest chain of exchanges. To each target belongs a
+    track that nobody else can have, at 0: to be left alone.
+    """
+    holders: dict[int, int] = {}
+    of_target = [0.0] * len(gains)
+    of_track: dict[int, float] = {}
+    for newcomer in range(len(gains)):
+        target, track = newcomer, -1
+        nearest: dict[int, float] = {}
+        came_from: dict[int, int] = {}
+        done: list[int] = []
+        while True:
+            options = {**gains[target], tracks + target: 0.0}
+            for number, gain in options.items():
+                slack = gain - of_target[target] - of_track.get(number, 0.0)
+                if number not in done and slack < nearest.get(number, math.inf):
+                    nearest[number], came_from[number] = slack, track
+            following = min((number for number in nearest if number not in done), key=nearest.__getitem__)
+            step = nearest[following]
+            of_target[newcomer] += step
+            for number in done:
+                of_target[holders[number]] += step
+                of_track[number] = of_track.get(number, 0.0) - step
+            nearest = {number: slack if number in done else slack - step for number, slack in nearest.items()}
+            track = following
+            if track not in holders:
+                break
+            done.append(track)
+            target = holders[track]
+        while track >= 0:
+            before = came_from[track]
+            holders[track] = newcomer if before < 0 else holders[before]
+            track = before
+    return {target: track for track, target in holders.items() if track < tracks}

@@ -1,9 +1,13 @@
 """Targets become tracks: with the sensor's own numbers, or by what fits best."""
 
+import itertools
+import math
 import random
 
+import pytest
+
 from footfall_edge.geometry import Target
-from footfall_edge.tracking import MOST_MISSES, Track, associate, follow
+from footfall_edge.tracking import GATE_M, MOST_MISSES, Track, associate, follow
 
 
 def seen(tracks: tuple[Track, ...]) -> dict[int, tuple[float, float]]:
@@ -109,3 +113,52 @@ def test_a_crowd_does_not_take_for_ever() -> None:
         tracks, free = associate(tracks, targets, free)
 
         assert sorted((t.x, t.y) for t in tracks if t.seen) == sorted((t.x, t.y) for t in targets)
+
+
+def test_a_crowd_that_gets_new_numbers_is_shared_out_at_once() -> None:
+    """Where twenty come out from behind seven who were lost there are more ways than can ever be tried out."""
+    dice = random.Random(1)
+
+    def somewhere(first: int, number: int) -> list[Target]:
+        return [Target(dice.uniform(0, 1), dice.uniform(0, 1), first + n) for n in range(number)]
+
+    tracks, free = follow((), somewhere(0, 7), 0)
+    tracks, free = follow(tracks, somewhere(100, 20), free)
+
+    assert {track.number for track in tracks} == set(range(100, 120))
+    assert {track.id for track in tracks} == set(range(20))  # each of the seven was found again
+    assert free == 20
+
+
+def test_no_other_way_to_share_tracks_out_is_better() -> None:
+    """Compared with every way there is, in a crowd so close that many want the same track."""
+    dice = random.Random(2)
+    for _ in range(300):
+        before = [Target(dice.uniform(0, 1.2), dice.uniform(0, 1.2)) for _ in range(dice.randrange(1, 5))]
+        targets = [Target(dice.uniform(0, 1.2), dice.uniform(0, 1.2)) for _ in range(dice.randrange(1, 5))]
+        tracks, free = associate((), before, 0)
+
+        after, _ = associate(tracks, targets, free)
+
+        at = {(track.x, track.y): track.id for track in after if track.seen}
+        found = tuple(at[target.x, target.y] for target in targets)
+        # A track of its own costs as much as the gate is wide.
+        assert loss(before, targets, found) == pytest.approx(
+            min(
+                loss(before, targets, way)
+                for way in itertools.product(range(-1, len(before)), repeat=len(targets))
+                if len({one for one in way if one >= 0}) == sum(one >= 0 for one in way)
+            )
+        )
+
+
+def loss(before: list[Target], targets: list[Target], way: tuple[int, ...]) -> float:
+    """Squared metres that it costs to give each target the place of `before` that `way` says; others have none."""
+    total = 0.0
+    for target, number in zip(targets, way, strict=True):
+        if 0 <= number < len(before):
+            distance = math.dist((before[number].x, before[number].y), (target.x, target.y))
+            total += distance**2 if distance <= GATE_M else math.inf
+        else:
+            total += GATE_M**2
+    return total

@@ -332,7 +332,9 @@ class TotalsSession:
 
     def closed(self, now: Moment) -> "Step[TotalsSession]":
         """Book everything that can be placed in time."""
-        return _booked(self, now, None, anew=False, all_of_it=True)
+        # The clock may be trusted since a moment ago; with the cursor what was not compared by then would be gone.
+        session, remark, anew = _compared(self, now)
+        return replace(_booked(session, now, None, anew=anew, all_of_it=True), remark=remark)
 
     def heard(self, frame: Frame, at: Moment) -> "Step[TotalsSession]":
         """Take what a frame shows."""

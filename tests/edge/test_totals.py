@@ -98,6 +98,10 @@ class Box:
         """Time passes."""
         self._keep(self.session.tick(later(seconds, clock=clock)))
 
+    def close(self, seconds: float) -> None:
+        """The line is closed."""
+        self._keep(self.session.closed(later(seconds)))
+
     def _keep(self, step: Step[TotalsSession], *, stored: bool = True) -> None:
         if not stored:
             return
@@ -229,6 +233,22 @@ def test_another_process_that_does_not_know_the_time_yet_counts_at_once() -> Non
     assert box.spans == [(0, 100, 10)]
     assert box.measured_s == 1
     assert box.passages == {IN: 11}
+
+
+def test_a_line_closed_just_when_the_time_is_known_takes_nothing_with_it() -> None:
+    """The rise since the process before is compared then too, before the cursor says that it is booked."""
+    box = Box(rule(16))
+    box.hear("65530 5", 0)
+    box.begin()
+    box.hear("4 5", 100, clock=False)
+    box.hear("5 5", 101, clock=False)
+    box.close(102)
+    box.begin()
+    box.hear("6 5", 200)
+    box.tick(211)
+
+    assert box.spans == [(0, 100, 10), (101, 200, 1)]
+    assert box.passages == {IN: 12}
 
 
 def test_a_step_that_could_not_be_stored_is_made_good_by_the_next() -> None:

@@ -187,7 +187,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         # Half a line and half of the next one can look like this.
-        raise BadFrameError(f"a name is there twice among {', '.join(name for name, _ in pairs)}"[:MOST_TEXT])
+        names = ", ".join(_whole(name) for name, _ in pairs)
+        raise BadFrameError(f"a name is there twice among {names}"[:MOST_TEXT])
     return found
 
 
@@ -212,8 +213,12 @@ def _text(found: Mapping[str, Any], name: str) -> str | None:
     value = found[name]
     if not isinstance(value, str):
         raise BadFrameError(f"{name!r} is {_quoted(repr(value).encode())}, expected text")
-    # JSON can spell halves of characters, which nothing behind this could write down.
-    return " ".join(value.encode(errors="replace").decode().split())[:MOST_TEXT]
+    return " ".join(_whole(value).split())[:MOST_TEXT]
+
+
+def _whole(text: str) -> str:
+    """`text` without the halves of characters that JSON can spell, and which nothing behind this could write down."""
+    return text.encode(errors="replace").decode()
 
 
 def _quoted(text: bytes) -> str:

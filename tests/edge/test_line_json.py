@@ -160,6 +160,7 @@ def test_a_line_that_was_cut_by_a_new_opening_is_forgotten() -> None:
         ('{"in": 1, "trouble": 5}', "'trouble' is '5', expected text"),
         ('{"in": 1, "firmware": null}', "'firmware' is 'None', expected text"),
         ('{"in": 1, "in": 2}', "a name is there twice among in, in"),
+        (r'{"\ud800": 1, "\ud800": 2}', "a name is there twice among ?, ?"),
         ('{"in": 1}{"in": 2}', 'not JSON: Extra data: line 1 column 10 (char 9) in \'{"in": 1}{"in": 2}\''),
         ("[1, 2]", "'[1, 2]' is not a JSON object"),
         ("7", "'7' is not a JSON object"),
@@ -175,6 +176,7 @@ def test_what_is_no_line_of_the_protocol_is_bad(text: str, fault: str) -> None:
 
     assert framer.feed(text.encode() + b"\n") == []
     assert framer.last_fault.startswith(fault)
+    assert framer.last_fault.encode()  # so that it can be printed
     assert framer.counts == LineCounts(0, 1, len(text) + 1)
 
 

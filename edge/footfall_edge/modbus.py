@@ -470,7 +470,8 @@ class ModbusCounter(TotalsDriver):
             {key: total.meter for key, total in totals.items()},
             f"modbus, slave {self.slave}, function {self.function}, {totals}",
             most_per_s=self.most_per_s,
-            most_gap_s=self.most_gap_s,
+            # Where it is as long as poll_s, a millisecond more or less between two polls is to change nothing.
+            most_gap_s=self.most_gap_s + JITTER_S,
             after_restart=self.after_restart,
             # The CRC is good; but a device that is just starting may show anything for a moment.
             confirm=1,

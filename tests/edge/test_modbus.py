@@ -277,6 +277,29 @@ def test_how_often_is_asked(poll_s: float, trusted: bool, expected: list[float])
     assert [round(at) for at in bench.asked_at] == expected
 
 
+@pytest.mark.parametrize("poll_s", [1, 10, 60])
+def test_gaps_as_long_as_between_two_polls_are_measured(poll_s: float) -> None:
+    """Whatever fractions of a millisecond the two clocks are apart, all of the time is."""
+    session = counter(poll_s=poll_s, most_gap_s=poll_s).session(())
+    counts: list[Count] = []
+    for turn in range(round(poll_s * 100)):
+        at_s = 0.1371 + turn * 0.2503
+        at = Moment(NOON_MS + int(at_s * 1000), at_s)
+        step = session.tick(at)
+        counts += step.booking.counts if step.booking is not None else ()
+        session = step.session
+        if step.reply:
+            step = session.heard(Frame(3, bytes(8)), at)
+            counts += step.booking.counts if step.booking is not None else ()
+            session = step.session
+
+    assert all(count.measured_ms for count in counts)
+    # 25 polls and a bit; the last slot may not be over yet.
+    assert sum(count.measured_ms for count in counts) == pytest.approx(
+        24_000 * poll_s, abs=max(10, 1.5 * poll_s) * 1000
+    )
+
+
 def test_registers_apart_are_asked_for_one_after_the_other() -> None:
     """Three requests, each after the answer to the one before; totals, their order of words, and the uptime arrive."""
     driver = counter(

@@ -168,6 +168,16 @@ class Driver(Section, ABC):
     slotted: ClassVar[bool] = True
     """Whether it reports slot by slot, so that a slot without word of it was not observed."""
 
+    @property
+    def quiet_s(self) -> float:
+        """Seconds for which a device that works may send nothing at all, as far as its settings say."""
+        return 0.0
+
+    @property
+    def other_ports(self) -> tuple[str, ...]:
+        """The ports that it opens beside the line, such as one to `rouse` the device by."""
+        return ()
+
     @abstractmethod
     def framer(self) -> Framer:
         """A framer for a newly opened line."""

@@ -455,6 +455,11 @@ class ModbusCounter(TotalsDriver):
             slot_s,
         )
 
+    @property
+    def quiet_s(self) -> float:
+        """From one answer to the next, which may be as late as it may be."""
+        return self.poll_s + self.answer_s
+
     def framer(self) -> ModbusFramer:
         """Answers of the one slave."""
         return ModbusFramer(self.slave, self.function, self._questions(1).blocks)

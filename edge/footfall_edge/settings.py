@@ -116,6 +116,11 @@ class SensorSettings(Section):
             self._set_up = driver_named(self.driver).model_validate(self.__pydantic_extra__ or {})
         except ValidationError as error:
             raise ValueError(f"driver {self.driver}: {'; '.join(_faults(error))}") from error
+        if self.silent_s <= self._set_up.quiet_s:
+            raise ValueError(
+                f"silent_s = {self.silent_s:g} is not more than the {self._set_up.quiet_s:g} s for which a device that "
+                "works is quiet: its line would be opened anew over and over"
+            )
         return self
 
     @model_serializer(mode="wrap")
@@ -161,9 +166,9 @@ class EdgeSettings(BoxSettings):
     def _each_once(self) -> Self:
         if not self.sensor:
             raise ValueError("the file has no [[sensor]]; there is nothing to count")
-        for what in ("id", "port"):
-            twice = doubles([str(getattr(sensor, what)) for sensor in self.sensor])
-            if twice:
+        ports = [port for sensor in self.sensor for port in (sensor.port, *sensor.set_up.other_ports)]
+        for what, names in (("id", [sensor.id for sensor in self.sensor]), ("port", ports)):
+            if twice := doubles(names):
                 raise ValueError(f"[[sensor]] {what} {', '.join(twice)} is there twice; each sensor needs its own")
         return self
 

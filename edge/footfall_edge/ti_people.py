@@ -193,6 +193,11 @@ class TiPeople(TrackerDriver):
             return chosen
         return replace(chosen, target_tlv=self.target_tlv)
 
+    @property
+    def other_ports(self) -> tuple[str, ...]:
+        """The one that it is started at."""
+        return () if self.command_port is None else (self.command_port,)
+
     def framer(self) -> TiFramer:
         """Frames of the profile."""
         return TiFramer(self.firmware)

@@ -577,6 +577,17 @@ def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], fault:
         SensorSettings.given({**TABLE, **changes})
 
 
+def test_a_line_that_polling_leaves_quiet_is_not_to_be_called_silent() -> None:
+    """`silent_s` must leave room for a poll and its answer, or the line would be opened anew for each."""
+    slow = {**TABLE, "poll_s": 60, "most_gap_s": 90, "answer_s": 1}
+    with pytest.raises(SettingsError, match="silent_s = 35 is not more than the 61 s"):
+        SensorSettings.given(slow)
+    with pytest.raises(SettingsError, match="silent_s = 61 is not more than the 61 s"):
+        SensorSettings.given({**slow, "silent_s": 61})
+
+    assert SensorSettings.given({**slow, "silent_s": 62}).silent_s == 62
+
+
 def test_another_register_is_another_total() -> None:
     """What is booked of one register says nothing of another: the number it is kept under differs."""
     numbers = {

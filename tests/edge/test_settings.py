@@ -139,3 +139,19 @@ def test_two_sensors_share_nothing(tmp_path: Path, second: str, sentence: str) -
         load(tmp_path, f"{GOOD}[[sensor]]\n{second}\n")
 
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("command_port", ["/dev/ttyUSB0", "/dev/ttyUSB7"])
+def test_a_port_is_used_once_whatever_for(tmp_path: Path, command_port: str) -> None:
+    """A radar's command port is neither its own line nor that of another sensor: a port opens once."""
+    radar = """
+[[sensor]]
+id = "radar"
+driver = "ti-people"
+port = "/dev/ttyUSB7"
+config_file = "/etc/radar.cfg"
+command_port = """
+    assert len(load(tmp_path, f'{GOOD}{radar}"/dev/ttyUSB8"').sensor) == 2
+
+    with pytest.raises(SettingsError, match=rf"\[\[sensor\]\] port {command_port} is there twice"):
+        load(tmp_path, f'{GOOD}{radar}"{command_port}"')

@@ -15,12 +15,13 @@ from typing import ClassVar, Final, Protocol
 from footfall_contract.state import SensorHealth
 from footfall_edge import metrics
 from footfall_edge.clock import Moment
+from footfall_edge.coarsen import STEPS_S
 from footfall_edge.counts import Cursor
 from footfall_edge.drivers import Booking, Session, Step
 from footfall_edge.events import Closed, Event, Heard, Opened
 from footfall_edge.health import LineHealth
 from footfall_edge.outbox import Entry, Outbox
-from footfall_edge.slots import Piece, place, silent_slots
+from footfall_edge.slots import Piece, is_slot, place, silent_slots
 from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,10 @@ GRACE_S: Final = 3
 
 AHEAD_S: Final = 1
 """Seconds by which a device's clock may be ahead of ours: by more it is set right at once."""
+
+MOST_OWED: Final = 1000
+"""Slots and spans of one sensor that are kept as they are while the outbox cannot be written. Of more, the slots become
+minutes, and then quarter hours: they have to fit into the memory for days, and into one transaction after that."""
 
 Message = tuple[str, bytes]
 """Bytes for the device on the line of a sensor."""
@@ -234,7 +239,29 @@ def _added_up(entries: Iterable[Entry]) -> Iterable[Entry]:
             key = piece.start, piece.length
             mine[key] = _sum(mine[key], piece) if key in mine else piece
         cursors[entry.sensor] = entry.cursor or cursors.get(entry.sensor)
-    return [Entry(sensor, tuple(mine.values()), cursors[sensor]) for sensor, mine in pieces.items()]
+    return [Entry(sensor, _few(list(mine.values())), cursors[sensor]) for sensor, mine in pieces.items()]
+
+
+def _few(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """`pieces`; if they are too many, with their slots made coarser as the outbox does when space is short."""
+    for step_s in STEPS_S:
+        if len(pieces) > MOST_OWED:
+            pieces = _in_steps(pieces, step_s)
+    return tuple(pieces)
+
+
+def _in_steps(pieces: Sequence[Piece], step_s: int) -> list[Piece]:
+    """`pieces` with the slots of each step that is over put together."""
+    over = max(piece.end for piece in pieces) // step_s * step_s
+    found: dict[tuple[int, int], Piece] = {}
+    for piece in pieces:
+        start = piece.start // step_s * step_s
+        if start < over and piece.length < step_s and is_slot(piece.start, piece.length):
+            # What a slot measured beyond its length no report could claim, and a step has no room for it.
+            piece = Piece(start, step_s, min(piece.measured_ms, piece.length * 1000), piece.passages)  # noqa: PLW2901
+        key = piece.start, piece.length
+        found[key] = _sum(found[key], piece) if key in found else piece
+    return list(found.values())
 
 
 def _sum(one: Piece, other: Piece) -> Piece:

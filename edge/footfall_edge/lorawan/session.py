@@ -263,10 +263,10 @@ def _counted(session: UplinkSession, uplink: Uplink, reading: Reading, *, follow
         return _without_totals(session, reading)
     if not reading.counts:
         return Step(session, Outcome.TOLD)
-    session = replace(session, without_totals=0, warning="")
+    before, session = session, replace(session, without_totals=0, warning="")
     if last is None:
         return _booked(session, uplink, shown, ())
-    told = _told(session, last, uplink, reading, follows=follows)
+    told = _told(before, last, uplink, reading, follows=follows)
     counts = _spans(session.how, last.received_ms, uplink.received_ms, told)
     if told.turn is Turn.WENT_ON:
         now = {**last.totals, **shown}  # a total that this uplink does not have is where it was
@@ -306,16 +306,17 @@ def _told(session: UplinkSession, last: Known, uplink: Uplink, reading: Reading,
         return Told(Turn.WENT_ON, reading.increments, measured=bool(since) and follows and not session.renewed)
 
     turn = _turn(rule, last.totals, reading, elapsed_s, follows=follows, renewed=session.renewed)
+    all_since = follows and not session.without_totals  # what came without totals counted a part of it
     if turn is Turn.WENT_ON:
         return Told(turn, _passages(_rises(last.totals, shown, meter)), measured=not session.renewed)
     if turn is Turn.STARTED_ANEW:
         # Totals that somebody set, and not to 0, look like these, too.
-        passed = {key: min(total, since.get(key, total)) if follows else total for key, total in shown.items()}
+        passed = {key: min(total, since.get(key, total)) if all_since else total for key, total in shown.items()}
         return Told(turn, _passages(passed), remark=f"it was started anew, or its totals were: {_said(shown)}")
     remark = f"totals that the last ones cannot have become: {_said(last.totals)}, then {_said(shown)}"
     if follows and since and since_possible and not session.renewed:
         said = f"{remark}; what it counted since its last uplink was taken"
-        return Told(turn, reading.increments, measured=True, remark=said)
+        return Told(turn, reading.increments, measured=all_since, remark=said)
     return Told(turn, remark=f"{remark}; counting begins anew")
 
 

@@ -358,6 +358,20 @@ def test_increments_beside_totals_are_not_counted_again() -> None:
     assert books.session.device.trouble == ""
 
 
+def test_counts_since_an_uplink_without_totals_are_not_all() -> None:
+    """After a new start the totals say what passed, also before that uplink; else not all the time is measured."""
+    started, lifted = Books(), Books()
+    for books in (started, lifted):
+        books.said(pcr2((100, 100), (1, 1)), 1, 0)
+        books.said(elsys((4, 4)), 2, TEN_MINUTES_MS)
+    started.said(pcr2((6, 6), (2, 2)), 3, 2 * TEN_MINUTES_MS)
+    lifted.said(pcr2((40_000, 40_000), (2, 2)), 3, 2 * TEN_MINUTES_MS)
+
+    assert started.passages == (6, 6)
+    assert lifted.passages == (2, 2)
+    assert started.spans == lifted.spans == [(0, 1200, 0)]
+
+
 def test_an_uplink_from_the_future_is_refused() -> None:
     """Five minutes are forgiven. One from farther would make all that come until then look late."""
     books = Books()

@@ -217,14 +217,17 @@ def driver_named(name: str) -> type[Driver]:
     """The driver called `name`.
 
     Raises:
-        UnknownDriverError: there is none.
+        UnknownDriverError: there is none, or its package is broken.
     """
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         return cast("type[Driver]", getattr(import_module(module), attribute))
     for found in _installed():
         if found.name == name:
-            return cast("type[Driver]", found.load())
+            try:
+                return cast("type[Driver]", found.load())
+            except (ImportError, AttributeError) as error:
+                raise UnknownDriverError(f"driver {name!r} is installed and cannot be loaded: {error}") from error
     raise UnknownDriverError(f"there is no driver {name!r}; there are: {', '.join(driver_names())}")
 
 

@@ -7,6 +7,7 @@ import pytest
 from footfall_edge import drivers
 from footfall_edge.drivers import UnknownDriverError, driver_named, driver_names
 from footfall_edge.reference import ReferenceCounter
+from footfall_edge.settings import SensorSettings
 
 
 def test_the_reference_driver_is_there() -> None:
@@ -32,3 +33,13 @@ def test_another_package_can_bring_a_driver(monkeypatch: pytest.MonkeyPatch) -> 
     assert driver_names() == sorted([*drivers.BUILT_IN, "turnstile"])
     assert driver_named("turnstile") is ReferenceCounter
     assert driver_named("reference") is ReferenceCounter
+
+
+@pytest.mark.parametrize("value", ["nowhere:NOTHING", "footfall_edge.reference:NOTHING"])
+def test_a_driver_that_cannot_be_loaded_is_said(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """In a sentence, also where it stands in edge.toml."""
+    found = [EntryPoint("turnstile", value, drivers.ENTRY_POINTS)]
+    monkeypatch.setattr(drivers, "entry_points", lambda group: found if group == "footfall.drivers" else [])
+
+    with pytest.raises(UnknownDriverError, match=r"driver 'turnstile' is installed and cannot be loaded: .*\w"):
+        SensorSettings.given({"id": "a", "driver": "turnstile", "port": "/dev/ttyUSB0"})

@@ -163,8 +163,8 @@ class Driver(Section, ABC):
     preamble: ClassVar[bytes] = b""
     """Ends, for the device, a message of ours that was cut short; sent before the first one on a newly opened line."""
     remembers: ClassVar[bool] = False
-    """Whether the device says again, or keeps in a total, what was not stored. What any other device showed is kept in
-    this process's memory while the outbox cannot be written."""
+    """Whether the device says again what was not acknowledged. What any other device showed is kept in this process's
+    memory while the outbox cannot be written."""
     slotted: ClassVar[bool] = True
     """Whether it reports slot by slot, so that a slot without word of it was not observed."""
 

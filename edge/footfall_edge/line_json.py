@@ -408,11 +408,6 @@ class LineJson(TotalsDriver):
     width_bits: Literal[16, 32, 53] = Field(32, description="bits after which a running total begins again at 0")
     checksum: Checksum = Field("none", description='"xor": each line ends with * and two hexadecimal digits')
 
-    @property
-    def remembers(self) -> bool:  # type: ignore[override]  # which of both it is depends on the settings
-        """Whether the device keeps in a total what was not stored."""
-        return self.counts == "totals"
-
     def framer(self) -> LineFramer:
         """Lines of JSON."""
         return LineFramer(self.checksum, 2**self.width_bits - 1 if self.counts == "totals" else MOST_NUMBER)

@@ -38,7 +38,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
-from typing import ClassVar, Final, Literal, Protocol, Self, TypeAlias
+from typing import Final, Literal, Protocol, Self, TypeAlias
 
 from pydantic import Field
 
@@ -579,9 +579,12 @@ class TotalsSurvey:
 
 
 class TotalsDriver(Driver):
-    """Base of the drivers for devices that keep running totals."""
+    """Base of the drivers for devices that keep running totals.
 
-    remembers: ClassVar[bool] = True
+    While the outbox cannot be written their steps are kept all the same: compared with totals of hours ago, those of 16
+    bits could not tell a wrap from a new start, and none of that time would be measured. If the process ends then, the
+    totals show again what was kept.
+    """
 
     most_per_s: float = Field(
         10.0, gt=0, le=1000, description="passages a second in one direction; totals that rise faster are not believed"

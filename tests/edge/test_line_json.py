@@ -244,7 +244,7 @@ def test_totals_are_counted_by_the_rule_for_totals() -> None:
     )
     session = driver.session([])
 
-    assert driver.remembers
+    assert not driver.remembers
     assert isinstance(session, TotalsSession)
     rule = session.account.rule
     assert rule.meters == {IN: Meter(2**16), OUT: Meter(2**16), UNDIRECTED: Meter(2**16)}

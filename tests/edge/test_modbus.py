@@ -554,7 +554,7 @@ def test_settings_of_a_table() -> None:
 
     assert driver_named("modbus") is ModbusCounter
     assert (sensor.speed.baud, sensor.speed.parity) == (9600, "even")
-    assert sensor.set_up.remembers
+    assert not sensor.set_up.remembers
     assert sensor.model_dump()["in"] == {"register": 0, "width_bits": 32, "words": "high-first", "scale": 1}
     assert SensorSettings.given(sensor.model_dump()).set_up == sensor.set_up
 

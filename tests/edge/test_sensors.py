@@ -8,6 +8,9 @@ import pytest
 
 from footfall_edge.clock import Moment
 from footfall_edge.counts import Cursor
+from footfall_edge.events import Closed, Heard
+from footfall_edge.framer import Frame, LineCounts
+from footfall_edge.line_json import LINE
 from footfall_edge.outbox import Entry, Outbox
 from footfall_edge.sensors import MOST_OWED, Sensors
 from footfall_edge.settings import SensorSettings
@@ -25,6 +28,28 @@ def hour_of(start: int, slot_s: int) -> Entry:
         tuple(Piece(at, slot_s, slot_s * 1000 + 3, ((0, 0, 1),)) for at in starts),
         Cursor(2**33, 0, 0, (start + 3600) * 1000, {}),
     )
+
+
+def test_totals_go_on_while_nothing_can_be_stored(tmp_path: Path) -> None:
+    """A total of 16 bits that wraps in two hours of a full disk is a wrap, as every reading was seen."""
+    table = {"id": "door", "driver": "line-json", "port": "/dev/ttyUSB0", "checksum": "xor", "width_bits": 16}
+    path = tmp_path / "outbox.sqlite"
+    with Outbox.open(path) as outbox:
+        sensors = Sensors([SensorSettings.given(table)], 10, outbox, Moment(NOON * 1000, 0.0))
+        for second in range(0, 7400, 10):
+            at = Moment((NOON + second) * 1000, float(second))
+            line = Frame(LINE, b'{"in": %d}' % ((60_000 + second) % 65_536))
+            reading = sensors.read([Heard("door", at, (line,), LineCounts(), "")], at)
+            if 60 < second < 7300:
+                sensors.owe(reading)
+            else:
+                outbox.book(reading.entries)
+                sensors.keep(reading)
+        outbox.book(sensors.read([Closed("door", at, "stopped")], at).entries)
+
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT sum(count) FROM slot_cell").fetchone() == (7390,)
+        assert database.execute("SELECT sum(measured_ms) FROM slot").fetchone() == (7_390_000,)
 
 
 @pytest.mark.parametrize("slot_s", [10, 60])

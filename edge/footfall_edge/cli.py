@@ -5,7 +5,7 @@ import sqlite3
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from footfall_edge.lorawan.settings import BridgeSettings
 from footfall_edge.machine import fingerprint
 from footfall_edge.outbox import Outbox, OutboxError
 from footfall_edge.overview import overview
-from footfall_edge.probe import ProbeError, picture, probe
+from footfall_edge.probe import ProbeError, drawable, picture, probe
 from footfall_edge.settings import BoxSettings, EdgeSettings, SensorSettings
 from footfall_role import logs, metrics
 from footfall_role.settings import SettingsError, print_config
@@ -32,7 +32,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
     0: done; 1: it could not be done, and a sentence on standard error says why. argparse leaves with 2 by itself.
     """
-    options = _parser().parse_args(argv)
+    options = _parser().parse_args(_tied(sys.argv[1:] if argv is None else argv))
     command: Callable[[argparse.Namespace], None] = options.command
     try:
         command(options)
@@ -43,6 +43,17 @@ def run(argv: Sequence[str] | None = None) -> int:
         sys.stderr.writelines(f"footfall-edge: {line}\n" for line in str(error).splitlines())
         return 1
     return 0
+
+
+def _tied(argv: Sequence[str]) -> list[str]:
+    """`argv` with each ``--line -3,2,3,2`` as one word: argparse takes what begins with a minus for an option."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--line" and word[:1] == "-" and "," in word:
+            words[-1] = f"--line={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,6 +178,12 @@ def _decode(options: argparse.Namespace) -> None:
 
 def _probe(options: argparse.Namespace) -> None:
     sensor = probed(options)
+    if not options.seconds > 0:
+        raise SettingsError(f"--for {options.seconds:g}: expected seconds above 0")
+    if options.plot is not None:  # what cannot be drawn is said before somebody has listened for it
+        drawable(sensor.driver, sensor.set_up.survey())
+        if not options.plot.absolute().parent.is_dir():
+            raise SettingsError(f"--plot {options.plot}: there is no folder {options.plot.parent}")
     findings = probe(sensor.driver, sensor.set_up, sensor.port, sensor.speed, options.seconds)
     if options.plot is not None:
         options.plot.write_text(picture(findings, sensor.port), encoding="utf-8")
@@ -187,18 +204,30 @@ def probed(options: argparse.Namespace) -> SensorSettings:
             names = ", ".join(sensor.id for sensor in sensors)
             raise SettingsError(f"--sensor says which of {options.config} is meant; there are: {names}")
         given = chosen[0].model_dump()
+    elif options.sensor is not None:
+        raise SettingsError(f"--sensor {options.sensor} needs --config, in which it stands")
     given |= {key: value for key in ("port", "driver", "baud") if (value := getattr(options, key)) is not None}
     if "port" not in given or "driver" not in given:
         raise SettingsError("probe needs --port and --driver, or --config with a [[sensor]]")
     driver_named(given["driver"])
     for option in options.options:
         try:
-            given |= tomllib.loads(option)
+            given = _over(given, tomllib.loads(option))
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"--set {option!r} is not TOML such as 'slave = 3': {error}") from error
     if options.lines:
         given["line"] = [_line_of(text) for text in options.lines]
     return SensorSettings.given(given)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with `above` laid over it, table by table, so that several --set may fill one table."""
+    both = {
+        key: _over(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return {**below, **above, **both}
 
 
 def _line_of(text: str) -> dict[str, list[float]]:

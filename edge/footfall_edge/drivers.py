@@ -217,18 +217,29 @@ def driver_named(name: str) -> type[Driver]:
     """The driver called `name`.
 
     Raises:
-        UnknownDriverError: there is none, or its package is broken.
+        UnknownDriverError: there is none, or the package that brings it is broken.
     """
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         return cast("type[Driver]", getattr(import_module(module), attribute))
     for found in _installed():
         if found.name == name:
-            try:
-                return cast("type[Driver]", found.load())
-            except (ImportError, AttributeError) as error:
-                raise UnknownDriverError(f"driver {name!r} is installed and cannot be loaded: {error}") from error
+            return _loaded(found)
     raise UnknownDriverError(f"there is no driver {name!r}; there are: {', '.join(driver_names())}")
+
+
+def _loaded(found: EntryPoint) -> type[Driver]:
+    try:
+        loaded: object = found.load()
+    except (ImportError, AttributeError) as error:
+        raise UnknownDriverError(
+            f"driver {found.name!r} is installed as {found.value} and cannot be loaded: {error}"
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Driver)):
+        raise UnknownDriverError(
+            f"driver {found.name!r} is installed as {found.value}, which is no footfall_edge.drivers.Driver"
+        )
+    return loaded
 
 
 def _installed() -> Iterable[EntryPoint]:

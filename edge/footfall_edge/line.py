@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import random
+import re
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,7 @@ _SENTENCES: Final = {
     errno.EBUSY: "another process has it",
     errno.EAGAIN: "another process has it; is a footfall-edge running?",
     errno.ENOTTY: "it is no serial port",
+    errno.EISDIR: "it is a folder, no serial port",
     errno.EIO: "the device went away",
     errno.ENODEV: "the device went away",
     errno.ENXIO: "the device went away",
@@ -105,6 +107,8 @@ def open_port(port: str, speed: Speed) -> serial.Serial:
         "timeout": READ_TIMEOUT_S,
         "write_timeout": WRITE_TIMEOUT_S,
     }
+    if port.startswith("socket://") and not re.search(r":\d+$", port):
+        raise OSError(errno.EINVAL, "expected socket://HOST:PORT, such as socket://192.0.2.7:4001")
     try:
         if "://" in port:
             return serial.serial_for_url(port, **how)
@@ -142,7 +146,8 @@ def why(error: OSError) -> str:
     number = error.errno or (cause.args[0] if isinstance(cause, OSError | termios.error) and cause.args else None)
     if number is None and "returned no data" in str(error):
         number = errno.EIO  # how pyserial calls an adapter that was pulled out while it was read
-    return _SENTENCES.get(number, str(error)) if number is not None else str(error)
+    said = error.strerror or str(error)
+    return _SENTENCES.get(number, said) if number is not None else said
 
 
 class SilentError(Exception):

@@ -63,8 +63,20 @@ class Findings:
         if self.last_fault:
             lines.append(f"last bad frame: {self.last_fault}")
         if not counts.frames:
-            lines.append("nothing valid was heard: is it the right port, driver and speed, and has the device power?")
+            lines.append(self._silence())
         return "\n".join(lines)
+
+    def _silence(self) -> str:
+        """What to look after when there was no frame: nothing at all came, or what came could not be read."""
+        if not self.counts.skipped_bytes:
+            return (
+                "nothing valid was heard, not a single byte: is it the right port, has the device power, are its wires "
+                "right, and is it asked by its own address?"
+            )
+        return (
+            f"nothing valid was heard in {self.counts.skipped_bytes} bytes: is it the right driver, set up as the "
+            "device is, and the right speed?"
+        )
 
 
 def probe(name: str, driver: Driver, port: str, speed: Speed, seconds: float) -> Findings:
@@ -83,6 +95,8 @@ def probe(name: str, driver: Driver, port: str, speed: Speed, seconds: float) ->
             for frame in framer.feed(chunk):
                 survey.see(frame)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and port.startswith(REPLAY):
+            raise ProbeError(f"{port}: there is no such file") from error
         raise ProbeError(f"{port}: {why(error)}") from error
     except KeyboardInterrupt:
         pass  # heard enough
@@ -92,15 +106,24 @@ def probe(name: str, driver: Driver, port: str, speed: Speed, seconds: float) ->
     return Findings(name, framer.counts, survey, framer.last_fault)
 
 
+def drawable(name: str, survey: Survey) -> Drawn:
+    """`survey` as one that can be drawn; `name` is what its driver is called.
+
+    Raises:
+        ProbeError: the driver's sensors show nothing that could be drawn.
+    """
+    if not isinstance(survey, Drawn):
+        raise ProbeError(f"a sensor of driver {name} shows no positions: there is nothing to draw")
+    return survey
+
+
 def picture(findings: Findings, port: str) -> str:
     """What a probe saw, as SVG text.
 
     Raises:
         ProbeError: the driver's sensors show nothing that could be drawn.
     """
-    if not isinstance(findings.survey, Drawn):
-        raise ProbeError(f"a sensor of driver {findings.driver} shows no positions: there is nothing to draw")
-    return findings.survey.draw(f"{findings.driver} on {port}")
+    return drawable(findings.driver, findings.survey).draw(f"{findings.driver} on {port}")
 
 
 def _recorded(path: Path) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from footfall_edge.clock import ClockName
 from footfall_edge.drivers import Driver, Parity, driver_named, driver_names
 from footfall_edge.line import Speed
 from footfall_edge.window import FIRST_RESEND_S, LONGEST_RESEND_S
-from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section, SettingsError
+from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section, SettingsError, own_faults
 
 
 def _identifier(value: str) -> str:
@@ -131,13 +131,21 @@ class SensorSettings(Section):
 
 def _faults(error: ValidationError) -> list[str]:
     sentences = []
-    for fault in error.errors(include_url=False):
+    for fault in own_faults(error):
         place = ".".join(str(part) for part in fault["loc"])
         given = fault.get("input")
         if fault["type"] == "extra_forbidden":
-            sentences.append(f"{place} is not a setting of it (it has {given!r})")
+            sentences.append(f"{place} is not a setting of it (it has {given!r}); remove it or correct its name")
         elif fault["type"] == "missing":
             sentences.append(f"{place} is missing")
+        elif fault["type"] == "tuple_type" and isinstance(given, dict):
+            sentences.append(
+                f"{place}: there may be several: write [[sensor.{place}]], with two brackets on either side"
+            )
+        elif fault["type"] == "tuple_type":
+            sentences.append(f"{place}: expected a list such as [0.0, 6.0] (it is {given!r})")
+        elif fault["type"] in ("model_type", "dataclass_type"):
+            sentences.append(f"{place}: expected one table, [sensor.{place}] with its keys below (it is {given!r})")
         else:
             value = "" if isinstance(given, dict) else f" (it is {given!r})"
             message = fault["msg"].removeprefix("Value error, ")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 ENV_PREFIX = "FOOTFALL_"
@@ -99,7 +100,7 @@ def _read(path: Path | None) -> dict[str, Any]:
 
 def _sentences(error: ValidationError, where: str) -> list[str]:
     lines = []
-    for fault in error.errors(include_url=False):
+    for fault in own_faults(error):
         place = ".".join(str(part) for part in fault["loc"]) or "settings"
         variable = ENV_PREFIX + "__".join(str(part) for part in fault["loc"]).upper()
         source = f"${variable}" if variable in os.environ else where
@@ -112,6 +113,22 @@ def _sentences(error: ValidationError, where: str) -> list[str]:
             value = "" if isinstance(given, dict | list | SecretStr) or _is_secret(place) else f" (it is {given!r})"
             lines.append(f"{source}: {place}: {fault['msg'].removeprefix('Value error, ')}{value}")
     return lines
+
+
+def own_faults(error: ValidationError) -> list[ErrorDetails]:
+    """The faults in `error` without those that only follow from others.
+
+    Of a table in which something is wrong pydantic says besides that the list around it is too short, or that a default
+    which depends on it cannot be worked out.
+    """
+    faults = [fault for fault in error.errors(include_url=False) if fault["type"] != "default_factory_not_called"]
+    places = [fault["loc"] for fault in faults]
+    return [
+        fault
+        for fault in faults
+        if fault["type"] != "too_short"
+        or not any(len(place) > len(fault["loc"]) and place[: len(fault["loc"])] == fault["loc"] for place in places)
+    ]
 
 
 def _is_secret(place: str) -> bool:

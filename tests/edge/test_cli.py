@@ -256,11 +256,55 @@ def test_probe_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_probe_of_noise_gives_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line of another make has no frames, and the probe says what may be wrong."""
+    """A line of another make has no frames, a dead one no bytes: the probe says what to look at."""
     (tmp_path / "noise").write_bytes(bytes(range(1, 256)) * 40)
+    (tmp_path / "dead").write_bytes(b"")
 
     assert main(["probe", "--port", f"replay:{tmp_path / 'noise'}", "--driver", "reference"]) == 0
-    assert "nothing valid was heard: is it the right port, driver and speed" in capsys.readouterr().out
+    assert "nothing valid was heard in 10200 bytes: is it the right driver" in capsys.readouterr().out
+    assert main(["probe", "--port", f"replay:{tmp_path / 'dead'}", "--driver", "reference"]) == 0
+    assert "not a single byte: is it the right port, has the device power" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (["--driver", "ld2450", "--port", "replay:/no/such/file"], "replay:/no/such/file: there is no such file"),
+        (["--driver", "ld2450", "--port", "/tmp"], "/tmp: it is a folder, no serial port"),
+        (["--driver", "ld2450", "--port", "socket://127.0.0.1"], "127.0.0.1: expected socket://HOST:PORT"),
+        (["--driver", "ld2450", "--port", "x", "--for", "0"], "--for 0: expected seconds above 0"),
+        (["--driver", "ld2450", "--port", "x", "--sensor", "markt-1"], "--sensor markt-1 needs --config"),
+        (["--driver", "ld2450", "--port", "x", "--plot", "/no/such/x.svg"], "there is no folder /no/such"),
+        (["--driver", "reference", "--port", "x", "--plot", "x.svg"], "there is nothing to draw"),
+        (["--driver", "ld2450", "--port", "x", "--set", "line = {}"], "write [[sensor.line]], with two brackets"),
+        (["--driver", "ld2450", "--port", "x", "--line", "-1,2,-1,2"], "the line is 0.00 m long"),
+        (
+            ["--driver", "modbus", "--port", "x", "--set", "slave = 1", "--set", "in = 0"],
+            "expected one table, [sensor.in]",
+        ),
+    ],
+)
+def test_a_probe_says_what_is_wrong_before_it_listens(
+    asked: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each mistake is one sentence on standard error, without a traceback and without numbers of the system."""
+    assert main(["probe", *asked]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "Errno" not in said
+    assert "Tuple" not in said
+    assert len(said.splitlines()) == 1
+
+
+def test_settings_of_one_table_may_come_in_several_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each --set adds to what those before it said of a table, and a line may begin at a negative number."""
+    (tmp_path / "empty").write_bytes(b"")
+    port = ["--port", f"replay:{tmp_path / 'empty'}"]
+    words = ["--set", "slave = 1", "--set", "in.register = 0", "--set", "in.width_bits = 32"]
+
+    assert main(["probe", "--driver", "modbus", *port, *words]) == 0
+    assert main(["probe", "--driver", "ld2450", *port, "--line", "-3,2,3,2"]) == 0
+    assert "line 0 from (-3.0, 2.0) to (3.0, 2.0) m" in capsys.readouterr().out
 
 
 def test_probe_of_a_live_line_takes_nothing_from_it(link: Path, capsys: pytest.CaptureFixture[str]) -> None:

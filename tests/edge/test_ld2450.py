@@ -423,7 +423,7 @@ def test_settings_that_cannot_be_are_said(tmp_path: Path, capsys: pytest.Capture
     assert main([*asked, "--line", "1,1,1,1.1"]) == 1
     assert "driver ld2450: line.0: the line is 0.10 m long; it needs at least 0.2 m" in capsys.readouterr().err
     assert main([*asked, "--set", "linse = 1"]) == 1
-    assert "linse is not a setting of it (it has 1)" in capsys.readouterr().err
+    assert "linse is not a setting of it (it has 1); remove it or correct its name" in capsys.readouterr().err
     assert main([*asked, "--set", "line = [{from = [0, 0], to = [0, nan]}]"]) == 1
     assert "line.0.to.1" in capsys.readouterr().err
 

@@ -62,6 +62,16 @@ def test_the_sample_shows_the_defaults(tmp_path: Path) -> None:
     assert switched_on == plain
 
 
+def test_the_samples_other_sensors_can_be_used(tmp_path: Path) -> None:
+    """The examples at its end, with their marks of a comment taken away, are sensors that load as they say."""
+    plain, heading, others = SAMPLE.read_text().partition("# Other sensors")
+    shown = plain + heading + re.sub(r"^#   (.*)$", r"\1", others, flags=re.MULTILINE)
+    radar, counter = load(tmp_path, shown).model_dump()["sensor"][2:]
+
+    assert (radar["driver"], radar["mounting"]["height_m"], len(radar["line"])) == ("ld2450", 2.5, 1)
+    assert (counter["driver"], counter["slave"], counter["out"]["register"]) == ("modbus", 3, 2)
+
+
 def test_the_sample_names_every_setting() -> None:
     """A setting that is not in the sample is one that nobody finds."""
     text = SAMPLE.read_text()

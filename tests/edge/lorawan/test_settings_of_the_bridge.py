@@ -131,6 +131,7 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, change: tuple[str, str], se
 
     assert sentence in str(refused.value)
     assert "bridge.toml" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1, "one fault, one line"
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
 """The conversation with a reference counter, case by case. The rule as a whole is in test_booking."""
 
+import random
 import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.device_model import Device, health, hello, messages, wire
+from edge.device_model import Device, cobs, health, hello, messages, wire
 from footfall_edge.clock import Moment
 from footfall_edge.counts import Count, Cursor
 from footfall_edge.drivers import Outcome, Step
@@ -424,3 +426,62 @@ def test_noise_does_not_fill_the_memory() -> None:
     assert len(now.peers) <= 9
     assert now.peers[7].cursor == booked
     assert len(now.peers[7].boots) <= 8
+
+
+def counted(number: int) -> bytes:
+    """The first COUNT of a device that `number` have passed."""
+    device = Device()
+    device.close({(0, 0): number}, utc_ms=NOON_MS)
+    (count,) = device.frames()
+    return count
+
+
+MESSAGES = (hello(), health(), hello(8, 2**32 - 1, 2**64 - 1), *(counted(number) for number in range(1, 5)))
+
+
+def noise(dice: random.Random) -> bytes:
+    """Random bytes, parts of messages, messages with a few bytes too many or one too few, delimiters, greetings."""
+    data = b""
+    for _ in range(dice.randrange(1, 6)):
+        whole, odd = dice.choice(MESSAGES), dice.randbytes(dice.randrange(200))
+        cut = dice.randrange(1, len(whole) - 2)
+        data += dice.choice(
+            (
+                odd,
+                whole[:cut],
+                whole[:cut] + whole[cut + 1 :],
+                whole[:cut] + odd[:3] + whole[cut:] if odd else whole[cut:],
+                cobs(bytes([1, dice.randrange(4)]) + odd),
+                dice.choice(MESSAGES[:3]),
+            )
+        )
+        data += dice.choice((b"\0", b"\0\0", b""))
+    return data
+
+
+def survives(buffers: int) -> None:
+    """Noise makes no exception and no passage, whatever it looks like, and nothing in the device is forgotten."""
+    for seed in range(buffers):
+        dice = random.Random(seed)
+        data, size = noise(dice), dice.choice((1, 7, 29, 300))
+        framer, now = CobsFramer(1), session(Cursor(7, 0, 0, NOON_MS - 10_000, {}))
+        now = now.opened(NOON).session
+        for at in range(0, len(data), size):
+            for found in framer.feed(data[at : at + size]):
+                step = now.heard(found, later(at / 1000))
+                now = step.session.tick(later(at / 1000)).session
+                assert step.booking is None, seed
+                assert not step.acknowledge, seed
+        assert now.closed(later(1)).booking is None, seed
+
+
+def test_noise_is_no_passage() -> None:
+    """2 000 seeded buffers."""
+    survives(2_000)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_much_noise_is_no_passage() -> None:
+    """100 000 seeded buffers."""
+    survives(100_000)

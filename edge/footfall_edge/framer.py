@@ -7,6 +7,7 @@ still pending, or an idle delimiter.
 """
 
 import binascii
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -65,18 +66,11 @@ class BadFrameError(ValueError):
     """Delimited bytes that are no frame; the message names what was expected and what came."""
 
 
-class CobsFramer:
-    """COBS frames of ``version | type | body | CRC-16/CCITT-FALSE``, each ended by 0x00.
+class BufferedFramer(ABC):
+    """What every framer keeps: the bytes it could not make sense of yet, and how it fared so far."""
 
-    It never holds more than `MAX_ENCODED` bytes.
-    """
-
-    def __init__(self, version: int) -> None:
-        self._version = version
+    def __init__(self) -> None:
         self._pending = bytearray()
-        self._overrun = False
-        # Until the first delimiter we are somewhere inside a frame: failing then is no fault of the line.
-        self._in_step = False
         self._frames = self._bad = self._skipped = 0
         self.last_fault = ""
 
@@ -90,18 +84,12 @@ class CobsFramer:
         """Bytes of the unfinished frame."""
         return len(self._pending)
 
+    @abstractmethod
     def feed(self, data: bytes) -> list[Frame]:
         """Take more bytes; return the frames they complete."""
-        frames: list[Frame] = []
-        *ended, rest = data.split(bytes([DELIMITER]))
-        for part in ended:
-            self._take(part)
-            frames += self._end()
-        self._take(rest)
-        return frames
 
     def finish(self) -> list[Frame]:
-        """A frame is complete with its delimiter: none waits."""
+        """No more bytes will come. Where a frame is complete with its own last byte, none waits for what follows it."""
         self.reset()
         return []
 
@@ -109,10 +97,51 @@ class CobsFramer:
         """Forget the unfinished frame: the line was opened anew."""
         self._skipped += len(self._pending)
         self._pending.clear()
+
+
+class DelimitedFramer(BufferedFramer):
+    """Frames that a byte ends which occurs nowhere inside one. It never holds more than the longest of them."""
+
+    def __init__(self, delimiter: bytes, longest: int, *, spare: int = 0) -> None:
+        """`longest`: bytes of a frame without its delimiter; `spare`: those that may stand between both."""
+        super().__init__()
+        self._delimiter = delimiter
+        self._longest = longest
+        self._spare = spare
+        self._overrun = False
+        # Until the first delimiter we are somewhere inside a frame: failing then is no fault of the line.
+        self._in_step = False
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take more bytes; return the frames they complete."""
+        frames: list[Frame] = []
+        *ended, rest = data.split(self._delimiter)
+        for part in ended:
+            self._take(part)
+            frames += self._end()
+        self._take(rest)
+        return frames
+
+    def reset(self) -> None:
+        """Forget the unfinished frame: the line was opened anew."""
+        super().reset()
         self._overrun = self._in_step = False
 
+    @abstractmethod
+    def _read(self, content: bytes) -> Frame | None:
+        """The frame that delimited bytes are; None if they are an idle delimiter.
+
+        Raises:
+            BadFrameError: they are none.
+        """
+
+    def _whole(self, content: bytes, *, overrun: bool) -> Frame | None:
+        if overrun:
+            raise BadFrameError(f"no end within {self._longest} bytes")
+        return self._read(content)
+
     def _take(self, part: bytes) -> None:
-        if self._overrun or len(self._pending) + len(part) > MAX_ENCODED:
+        if self._overrun or len(self._pending) + len(part) > self._longest + self._spare:
             # No frame is this long, so its delimiter was lost: skip to the next one.
             self._skipped += len(self._pending) + len(part)
             self._pending.clear()
@@ -121,28 +150,33 @@ class CobsFramer:
             self._pending += part
 
     def _end(self) -> list[Frame]:
-        encoded, overrun = bytes(self._pending), self._overrun
+        content, overrun = bytes(self._pending), self._overrun
         self._pending.clear()
         self._overrun = False
         in_step, self._in_step = self._in_step, True
-        if overrun:
-            self._fail(f"no end within {MAX_ENCODED} bytes", 1, in_step)
-            return []
-        if not encoded:
-            return []
         try:
-            frame = self._checked(cobs_decode(encoded))
+            frame = self._whole(content, overrun=overrun)
         except BadFrameError as fault:
-            self._fail(str(fault), len(encoded) + 1, in_step)
+            self._skipped += len(content) + 1  # of one without end the most is skipped already
+            if in_step:
+                self._bad += 1
+                self.last_fault = str(fault)
+            return []
+        if frame is None:
             return []
         self._frames += 1
         return [frame]
 
-    def _fail(self, fault: str, skipped: int, in_step: bool) -> None:
-        self._skipped += skipped
-        if in_step:
-            self._bad += 1
-            self.last_fault = fault
+
+class CobsFramer(DelimitedFramer):
+    """COBS frames of ``version | type | body | CRC-16/CCITT-FALSE``, each ended by 0x00."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(bytes([DELIMITER]), MAX_ENCODED)
+        self._version = version
+
+    def _read(self, content: bytes) -> Frame | None:
+        return self._checked(cobs_decode(content)) if content else None
 
     def _checked(self, content: bytes) -> Frame:
         if len(content) < 4:

@@ -11,7 +11,7 @@ mounting and limits.
 import struct
 from typing import ClassVar, Final
 
-from footfall_edge.framer import Frame, LineCounts
+from footfall_edge.framer import BufferedFramer, Frame
 from footfall_edge.geometry import Mounting, Target
 from footfall_edge.tracker import Scan, TrackerDriver, UnreadableError, Watch, lines_of
 
@@ -32,23 +32,8 @@ ANSWER: Final = 1
 """Kind of a frame that answers a command, of whoever sent it."""
 
 
-class Ld2450Framer:
+class Ld2450Framer(BufferedFramer):
     """Header, fixed length, footer. Where one of them is wrong, one byte is dropped and the search begins again."""
-
-    def __init__(self) -> None:
-        self._pending = bytearray()
-        self._frames = self._bad = self._skipped = 0
-        self.last_fault = ""
-
-    @property
-    def counts(self) -> LineCounts:
-        """Frames, bad frames and skipped bytes so far."""
-        return LineCounts(self._frames, self._bad, self._skipped)
-
-    @property
-    def pending(self) -> int:
-        """Bytes of the unfinished frame."""
-        return len(self._pending)
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take more bytes; return the frames they complete."""
@@ -71,16 +56,6 @@ class Ld2450Framer:
                 at += 1
         del self._pending[:at]
         return frames
-
-    def finish(self) -> list[Frame]:
-        """A frame is complete with its footer: none waits."""
-        self.reset()
-        return []
-
-    def reset(self) -> None:
-        """Forget the unfinished frame: the line was opened anew."""
-        self._skipped += len(self._pending)
-        self._pending.clear()
 
     def _hunt(self, at: int) -> int:
         """Where the next header begins, or could; what is before it is skipped."""

@@ -27,7 +27,7 @@ from footfall_contract.words import Direction, PassageClass
 from footfall_edge.clock import Moment
 from footfall_edge.counts import Cursor, Passages
 from footfall_edge.drivers import Booking, Device, Outcome, Session, Step, Survey
-from footfall_edge.framer import BadFrameError, Frame, LineCounts
+from footfall_edge.framer import BadFrameError, DelimitedFramer, Frame
 from footfall_edge.sheet import Sheet
 from footfall_edge.totals import ALLOWANCE_S, UPTIME_WRAP, Key, Meter, Reader, Rule, Shown, TotalsDriver, started_anew
 from footfall_edge.tracker import SAVE_S, UnreadableError
@@ -52,81 +52,25 @@ Checksum = Literal["none", "xor"]
 _CHECKSUM = re.compile(rb"\*([0-9A-Fa-f]{2})\Z")
 
 
-class LineFramer:
+class LineFramer(DelimitedFramer):
     """Lines, each checked as far as it can be. It never holds more than `MOST_LINE` bytes and a line's end."""
 
     def __init__(self, checksum: Checksum = "none", most: int = MOST_NUMBER) -> None:
         """`most`: the highest number of passages that a line can have."""
+        super().__init__(b"\n", MOST_LINE, spare=1)  # a carriage return
         self._checksum = checksum
         self._most = most
-        self._pending = bytearray()
-        self._overrun = False
-        # The first line may have begun before we listened: failing is no fault of the line then.
-        self._in_step = False
-        self._frames = self._bad = self._skipped = 0
-        self.last_fault = ""
 
-    @property
-    def counts(self) -> LineCounts:
-        """Frames, bad frames and skipped bytes so far."""
-        return LineCounts(self._frames, self._bad, self._skipped)
+    def _read(self, content: bytes) -> Frame | None:
+        text = content.removesuffix(b"\r")
+        if not text:
+            return None
+        checked = self._checked(text)
+        parse(checked, self._most)
+        return Frame(LINE, checked)
 
-    @property
-    def pending(self) -> int:
-        """Bytes of the unfinished line."""
-        return len(self._pending)
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take more bytes; return the lines they complete."""
-        frames: list[Frame] = []
-        *ended, rest = data.split(b"\n")
-        for part in ended:
-            self._take(part)
-            frames += self._end()
-        self._take(rest)
-        return frames
-
-    def finish(self) -> list[Frame]:
-        """A line is complete with its end: none waits."""
-        self.reset()
-        return []
-
-    def reset(self) -> None:
-        """Forget the unfinished line: the port was opened anew."""
-        self._skipped += len(self._pending)
-        self._pending.clear()
-        self._overrun = self._in_step = False
-
-    def _take(self, part: bytes) -> None:
-        if self._overrun or len(self._pending) + len(part) > MOST_LINE + 1:
-            self._skipped += len(self._pending) + len(part)
-            self._pending.clear()
-            self._overrun = True
-        else:
-            self._pending += part
-
-    def _end(self) -> list[Frame]:
-        line, overrun = bytes(self._pending), self._overrun
-        self._pending.clear()
-        self._overrun = False
-        in_step, self._in_step = self._in_step, True
-        text = line.removesuffix(b"\r")
-        if not text and not overrun:
-            return []
-        try:
-            content = self._checked(text, overrun)
-            parse(content, self._most)
-        except BadFrameError as fault:
-            self._skipped += len(line) + 1  # of one without end the most is skipped already
-            if in_step:
-                self._bad += 1
-                self.last_fault = str(fault)
-            return []
-        self._frames += 1
-        return [Frame(LINE, content)]
-
-    def _checked(self, text: bytes, overrun: bool) -> bytes:
-        if overrun or len(text) > MOST_LINE:
+    def _checked(self, text: bytes) -> bytes:
+        if len(text) > MOST_LINE:
             raise BadFrameError(f"no end within {MOST_LINE} bytes")
         found = _CHECKSUM.search(text)
         if found is None:

@@ -29,7 +29,7 @@ from pydantic import Field, model_validator
 from footfall_contract.words import Direction, PassageClass
 from footfall_edge.clock import Moment
 from footfall_edge.drivers import Parity
-from footfall_edge.framer import Frame, LineCounts
+from footfall_edge.framer import BufferedFramer, Frame
 from footfall_edge.totals import Key, Meter, Reader, Rule, Shown, TotalsDriver
 from footfall_role.settings import Section
 
@@ -119,7 +119,7 @@ def blocks_of(registers: Iterable[tuple[int, int]]) -> tuple[Block, ...]:
     return tuple(found)
 
 
-class ModbusFramer:
+class ModbusFramer(BufferedFramer):
     """Answers of one slave to one function, found by their first bytes and believed by their CRC.
 
     Where a candidate is none, one byte is dropped and the search begins again. Requests of ours that an adapter with
@@ -131,21 +131,9 @@ class ModbusFramer:
         self._function = function
         self._sizes = frozenset(2 * block.number for block in blocks)
         self._requests = tuple(block.request(slave, function) for block in blocks)
-        self._pending = bytearray()
-        self._frames = self._bad = self._skipped = 0
+        super().__init__()
         self.echoes = 0
         """Requests of ours that came back."""
-        self.last_fault = ""
-
-    @property
-    def counts(self) -> LineCounts:
-        """Frames, bad frames and skipped bytes so far. What came back of ours is neither."""
-        return LineCounts(self._frames, self._bad, self._skipped)
-
-    @property
-    def pending(self) -> int:
-        """Bytes of the unfinished frame."""
-        return len(self._pending)
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take more bytes; return the frames they complete."""
@@ -166,16 +154,6 @@ class ModbusFramer:
             at += size or 1
         del self._pending[:at]
         return frames
-
-    def finish(self) -> list[Frame]:
-        """A frame is complete with its CRC: none waits."""
-        self.reset()
-        return []
-
-    def reset(self) -> None:
-        """Forget the unfinished frame: the line was opened anew."""
-        self._skipped += len(self._pending)
-        self._pending.clear()
 
     def _size(self, at: int) -> int | None:
         """Size of the message at `at`; 0 if it is none; None if that cannot be said yet."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final, TypeAlias
 
-from footfall_edge.framer import BadFrameError, Frame, LineCounts
+from footfall_edge.framer import BadFrameError, BufferedFramer, Frame
 
 MAGIC: Final = bytes.fromhex("0201040306050807")
 PACKET: Final = 0
@@ -189,7 +189,7 @@ def _advice(profile: Profile) -> str:
     return f"; is profile {profile.name!r} the right one?"
 
 
-class TiFramer:
+class TiFramer(BufferedFramer):
     """Magic, length, a chain of TLVs that fits, and the next frame where this one ends.
 
     Nothing else protects a frame, so a complete one waits for what follows. If that is a magic, it is a frame. If a
@@ -201,21 +201,9 @@ class TiFramer:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._pending = bytearray()
+        super().__init__()
         # Bytes of the frame at the beginning of what is pending in which no other magic begins.
         self._searched = len(MAGIC)
-        self._frames = self._bad = self._skipped = 0
-        self.last_fault = ""
-
-    @property
-    def counts(self) -> LineCounts:
-        """Frames, bad frames and skipped bytes so far."""
-        return LineCounts(self._frames, self._bad, self._skipped)
-
-    @property
-    def pending(self) -> int:
-        """Bytes of the unfinished frame, or of one that waits for what follows it."""
-        return len(self._pending)
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take more bytes; return the frames they complete."""
@@ -230,8 +218,7 @@ class TiFramer:
 
     def reset(self) -> None:
         """Forget the unfinished frame: the line was opened anew."""
-        self._skipped += len(self._pending)
-        self._pending.clear()
+        super().reset()
         self._searched = len(MAGIC)
 
     def _complete(self, *, last: bool) -> list[Frame]:

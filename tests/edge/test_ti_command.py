@@ -221,7 +221,7 @@ def test_a_radar_that_is_not_to_be_started_is_left_alone() -> None:
 
 
 def heard(data_port: str, driver: TiPeople, kind: type[Event]) -> Event:
-    """The first event of `kind` of a line that a thread reads."""
+    """The first event of `kind` of a line that a thread reads; of bytes, the first that completed a frame."""
     events: SimpleQueue[Event] = SimpleQueue()
     reader = Line(
         "markt-1", data_port, Speed(921_600), driver, events=events, clock=Clock(), silent_s=60, backoff=Backoff(0.05)
@@ -230,7 +230,9 @@ def heard(data_port: str, driver: TiPeople, kind: type[Event]) -> Event:
 
     def next_one() -> Event | None:
         while not events.empty():
-            if isinstance(event := events.get(), kind):
+            event = events.get()
+            # Bytes come in pieces, as the kernel hands them out.
+            if isinstance(event, kind) and not (isinstance(event, Heard) and not event.frames):
                 return event
         return None
 

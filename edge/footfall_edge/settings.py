@@ -21,7 +21,15 @@ from footfall_edge.clock import ClockName
 from footfall_edge.drivers import Driver, Parity, driver_named, driver_names
 from footfall_edge.line import Speed
 from footfall_edge.window import FIRST_RESEND_S, LONGEST_RESEND_S
-from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section, SettingsError, own_faults
+from footfall_role.settings import (
+    MetricsSettings,
+    MqttSettings,
+    RoleSettings,
+    Section,
+    SettingsError,
+    own_faults,
+    sentence_of,
+)
 
 
 def _identifier(value: str) -> str:
@@ -134,11 +142,7 @@ def _faults(error: ValidationError) -> list[str]:
     for fault in own_faults(error):
         place = ".".join(str(part) for part in fault["loc"])
         given = fault.get("input")
-        if fault["type"] == "extra_forbidden":
-            sentences.append(f"{place} is not a setting of it (it has {given!r}); remove it or correct its name")
-        elif fault["type"] == "missing":
-            sentences.append(f"{place} is missing")
-        elif fault["type"] == "tuple_type" and isinstance(given, dict):
+        if fault["type"] == "tuple_type" and isinstance(given, dict):
             sentences.append(
                 f"{place}: there may be several: write [[sensor.{place}]], with two brackets on either side"
             )
@@ -147,9 +151,7 @@ def _faults(error: ValidationError) -> list[str]:
         elif fault["type"] in ("model_type", "dataclass_type"):
             sentences.append(f"{place}: expected one table, [sensor.{place}] with its keys below (it is {given!r})")
         else:
-            value = "" if isinstance(given, dict) else f" (it is {given!r})"
-            message = fault["msg"].removeprefix("Value error, ")
-            sentences.append(f"{place}: {message}{value}" if place else message)
+            sentences.append(sentence_of(fault, place, "a setting of it"))
     return sentences
 
 

@@ -104,15 +104,23 @@ def _sentences(error: ValidationError, where: str) -> list[str]:
         place = ".".join(str(part) for part in fault["loc"]) or "settings"
         variable = ENV_PREFIX + "__".join(str(part) for part in fault["loc"]).upper()
         source = f"${variable}" if variable in os.environ else where
-        given = fault.get("input")
-        if fault["type"] == "extra_forbidden":
-            lines.append(f"{source}: {place} is not a setting (it has {given!r}); remove it or correct its name")
-        elif fault["type"] == "missing":
-            lines.append(f"{source}: {place} is missing")
-        else:
-            value = "" if isinstance(given, dict | list | SecretStr) or _is_secret(place) else f" (it is {given!r})"
-            lines.append(f"{source}: {place}: {fault['msg'].removeprefix('Value error, ')}{value}")
+        lines.append(f"{source}: {sentence_of(fault, place)}")
     return lines
+
+
+def sentence_of(fault: ErrorDetails, place: str, what: str = "a setting") -> str:
+    """What is wrong at `place` and, unless it is a secret or too long to show, what stands there now.
+
+    `what` is something that an unknown name is not.
+    """
+    given = fault.get("input")
+    if fault["type"] == "extra_forbidden":
+        return f"{place} is not {what} (it has {given!r}); remove it or correct its name"
+    if fault["type"] == "missing":
+        return f"{place} is missing"
+    value = "" if isinstance(given, dict | list | SecretStr) or _is_secret(place) else f" (it is {given!r})"
+    message = fault["msg"].removeprefix("Value error, ") + value
+    return f"{place}: {message}" if place else message
 
 
 def own_faults(error: ValidationError) -> list[ErrorDetails]:

@@ -8,14 +8,12 @@ in the sentences of NMEA 0183 (which leave out the leading ``$``, of which there
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import xor
 
 from footfall_sim.memory import Store
-from footfall_sim.tally import IN, OUT, Tally, TallyDesign
-from footfall_sim.truth import Closed
+from footfall_sim.tally import IN, OUT, TallyDesign, TallyDevice
 
 WRAP = 1 << 32
 """Totals and uptime are 32-bit numbers."""
@@ -38,53 +36,23 @@ def line_of(values: dict[str, int], *, checksum: bool) -> bytes:
     return text + (b"*%02X\n" % reduce(xor, text) if checksum else b"\n")
 
 
-class LineJsonCounter:
+class LineJsonCounter(TallyDevice):
     """One counter from power-on to power-off; making it is its boot.
 
     Raises UnusableMemoryError if the store's image is damaged or belongs to another device.
     """
 
-    directions = (IN, OUT)
-    foresight_s = 0.0
-    acknowledged = False
-    bad_frames = 0
-
     def __init__(
         self, store: Store, now: float, design: LineJsonDesign, tally: TallyDesign, drift_ppm: float = 0
     ) -> None:
         self._design = design
-        self._tally = Tally(store, tally)
+        super().__init__(store, tally)
         self._booted_at = now
         self._pace = 1 + drift_ppm / 1e6
         self._beats = 0
         # The totals at each passage that gets a line of its own.
         self._pending: list[tuple[int, int]] = []
         self._last = self._tally.sums
-
-    @property
-    def forgetful(self) -> bool:
-        """Whether its totals are in RAM."""
-        return self._tally.forgetful
-
-    @property
-    def device(self) -> int:
-        """A number that stands for the device in the log of the truth; it is in no line."""
-        return self._tally.device
-
-    @property
-    def boot(self) -> int:
-        """The number of this boot; it is in no line."""
-        return self._tally.boot
-
-    @property
-    def waiting(self) -> int:
-        """Passages that are in no line that the host has read."""
-        return self._tally.waiting
-
-    @property
-    def totals(self) -> dict[tuple[int, int], int]:
-        """The totals by direction and class; they do not wrap here."""
-        return self._tally.totals
 
     def passage(self, direction: int, class_: int, at: float) -> None:  # noqa: ARG002  # it sees no classes
         """Somebody crossed the line."""
@@ -117,14 +85,6 @@ class LineJsonCounter:
         """When the next line is due."""
         return -math.inf if self._pending else self._beat_at()
 
-    def delivered(self, *, arrived: bool) -> None:
-        """The host has read the lines, or never will."""
-        self._tally.delivered(arrived=arrived)
-
-    def take_closed(self) -> Sequence[Closed]:
-        """The passages settled since the last call."""
-        return self._tally.take_notes()
-
     def flush(self, now: float) -> None:  # noqa: ARG002  # the line is printed by the next tick
         """Print a line at once."""
         self._pending.append(self._tally.sums)
@@ -133,13 +93,6 @@ class LineJsonCounter:
         """Print a last line with something new in it at once, and go on printing."""
         self.flush(now)
         self._tally.stop()
-
-    def save(self) -> None:
-        """Write the memory."""
-        self._tally.save()
-
-    def surroundings(self, *, lens_suspected: bool, temperature: int, supply_mv: int) -> None:
-        """Of no interest: it tells nothing of itself."""
 
     def _line(self, sums: tuple[int, int], now: float) -> bytes:
         into, out = sums

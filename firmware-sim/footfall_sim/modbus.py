@@ -17,13 +17,11 @@ intervals: 2.5.1; check sum: appendix B). Nothing but these documents went into 
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from footfall_sim.memory import Store
-from footfall_sim.tally import IN, OUT, Tally, TallyDesign
-from footfall_sim.truth import Closed
+from footfall_sim.tally import IN, OUT, TallyDesign, TallyDevice
 
 READ_HOLDING, READ_INPUT = 3, 4
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
@@ -133,51 +131,22 @@ class Receiver:
         return fixed + begun[counter] if counter < len(begun) else unfinished
 
 
-class ModbusCounter:
+class ModbusCounter(TallyDevice):
     """One counter from power-on to power-off; making it is its boot.
 
     Raises UnusableMemoryError if the store's image is damaged or belongs to another device.
     """
 
-    directions = (IN, OUT)
-    foresight_s = 0.0
-    acknowledged = False
-
     def __init__(
         self, store: Store, now: float, design: ModbusDesign, tally: TallyDesign, drift_ppm: float = 0
     ) -> None:
         self._design = design
-        self._tally = Tally(store, tally)
+        super().__init__(store, tally)
         self._booted_at = now
         self._pace = 1 + drift_ppm / 1e6
         self._receiver = Receiver(design.slave)
         # When each answer is due, and the request it is for.
         self._asked: deque[tuple[float, bytes]] = deque()
-
-    @property
-    def forgetful(self) -> bool:
-        """Whether its totals are in RAM."""
-        return self._tally.forgetful
-
-    @property
-    def device(self) -> int:
-        """A number that stands for the device in the log of the truth; it is in no register."""
-        return self._tally.device
-
-    @property
-    def boot(self) -> int:
-        """The number of this boot; it is in no register."""
-        return self._tally.boot
-
-    @property
-    def waiting(self) -> int:
-        """Passages that are in the totals, and in none that the host has read."""
-        return self._tally.waiting
-
-    @property
-    def totals(self) -> dict[tuple[int, int], int]:
-        """The totals by direction and class; they do not wrap here."""
-        return self._tally.totals
 
     @property
     def bad_frames(self) -> int:
@@ -206,27 +175,12 @@ class ModbusCounter:
         """When the next answer is due."""
         return self._asked[0][0] if self._asked else math.inf
 
-    def delivered(self, *, arrived: bool) -> None:
-        """The host has read the answers, or never will."""
-        self._tally.delivered(arrived=arrived)
-
-    def take_closed(self) -> Sequence[Closed]:
-        """The passages settled since the last call."""
-        return self._tally.take_notes()
-
     def flush(self, now: float) -> None:
         """Nothing to do: the host asks, and the totals are always up to date."""
 
     def shutdown(self, now: float) -> None:  # noqa: ARG002  # it has no interval to end
         """Count no more; requests are still answered."""
         self._tally.stop()
-
-    def save(self) -> None:
-        """Write the memory."""
-        self._tally.save()
-
-    def surroundings(self, *, lens_suspected: bool, temperature: int, supply_mv: int) -> None:
-        """Of no interest: it tells nothing of itself."""
 
     def _answer(self, request: bytes, now: float) -> bytes:
         slave, function = request[0], request[1]

@@ -5,15 +5,13 @@ makes of them is the host's affair: two people side by side may be one to it. Th
 """
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from footfall_sim.memory import Store
 from footfall_sim.radar import Mounting, RadarDevice, Weaknesses
 from footfall_sim.scene import IN, LOOKAHEAD_S, OUT, Line
-from footfall_sim.tally import Tally, TallyDesign
+from footfall_sim.tally import TallyDesign, TallyDevice
 from footfall_sim.ti_people import Profile
-from footfall_sim.truth import Closed
 
 _WALKING_CLASSES = 5
 """Somebody of a class that nobody knows walks as a pedestrian."""
@@ -31,22 +29,19 @@ class RadarDesign:
     seed: str
 
 
-class RadarSensor:
+class RadarSensor(TallyDevice):
     """One radar from power-on to power-off. Its people outlive it: `before` is the device before a power failure.
 
     Raises UnusableMemoryError if the store's image is damaged or belongs to another device.
     """
 
-    directions = (IN, OUT)
     foresight_s = LOOKAHEAD_S
-    acknowledged = False
     forgetful = True
-    bad_frames = 0
 
     def __init__(
         self, store: Store, now: float, design: RadarDesign, tally: TallyDesign, before: "RadarSensor | None" = None
     ) -> None:
-        self._tally = Tally(store, tally)
+        super().__init__(store, tally)
         self.people: _Expected
         self.radar: RadarDevice
         self._dark = False
@@ -65,16 +60,6 @@ class RadarSensor:
             profile=design.profile,
             start_s=now,
         )
-
-    @property
-    def device(self) -> int:
-        """A number that stands for the device in the log of the truth; it is in no frame."""
-        return self._tally.device
-
-    @property
-    def boot(self) -> int:
-        """The number of this boot; it is in no frame."""
-        return self._tally.boot
 
     @property
     def waiting(self) -> int:
@@ -111,14 +96,6 @@ class RadarSensor:
         """When the next frame is due."""
         return float("inf") if self._dark else self.radar.due(float("-inf"))
 
-    def delivered(self, *, arrived: bool) -> None:
-        """The host has read the frames, or never will."""
-        self._tally.delivered(arrived=arrived)
-
-    def take_closed(self) -> Sequence[Closed]:
-        """The crossings settled since the last call."""
-        return self._tally.take_notes()
-
     def flush(self, now: float) -> None:
         """Nothing to do: every frame shows what there is."""
 
@@ -126,10 +103,6 @@ class RadarSensor:
         """Power is going down: it is dark at once, since who crosses from now on would be in no log."""
         self._dark = True
         self._tally.stop()
-
-    def save(self) -> None:
-        """Write the memory: number and boots."""
-        self._tally.save()
 
     def surroundings(self, *, lens_suspected: bool, temperature: int, supply_mv: int) -> None:  # noqa: ARG002
         """A stuck radar sees nobody."""

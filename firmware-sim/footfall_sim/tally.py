@@ -11,11 +11,12 @@ show the sum to whoever asks. So what a power failure takes depends on where the
 import secrets
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from footfall_sim.memory import Store, UnusableMemoryError
-from footfall_sim.truth import Told
+from footfall_sim.truth import Closed, Told
 
 IN, OUT = 0, 1
 UNKNOWN = 255
@@ -201,3 +202,63 @@ class Tally:
         if count > 0:
             self._settled[direction] = upto
             self._notes.append(Told(self.boot, direction, count, lost=lost))
+
+
+class TallyDevice:
+    """What all devices that are no more than a tally have in common; a base of them. `device.Device` says what each is.
+
+    The number and the boot stand for the device in the log of the truth; they are in nothing that it says.
+    """
+
+    directions = (IN, OUT)
+    foresight_s = 0.0
+    acknowledged = False
+
+    def __init__(self, store: Store, design: TallyDesign) -> None:
+        """Raises UnusableMemoryError if the store's image is damaged or belongs to another device."""
+        self._tally = Tally(store, design)
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether its totals are in RAM."""
+        return self._tally.forgetful
+
+    @property
+    def device(self) -> int:
+        """Its number."""
+        return self._tally.device
+
+    @property
+    def boot(self) -> int:
+        """The number of this boot."""
+        return self._tally.boot
+
+    @property
+    def waiting(self) -> int:
+        """Passages that are in nothing that the host has read."""
+        return self._tally.waiting
+
+    @property
+    def totals(self) -> dict[tuple[int, int], int]:
+        """The totals by direction and class; they do not wrap here."""
+        return self._tally.totals
+
+    @property
+    def bad_frames(self) -> int:
+        """Frames from the host that could not be read: of those that listen to nobody, none."""
+        return 0
+
+    def delivered(self, *, arrived: bool) -> None:
+        """The host has read what was said, or never will."""
+        self._tally.delivered(arrived=arrived)
+
+    def take_closed(self) -> Sequence[Closed]:
+        """The passages settled since the last call."""
+        return self._tally.take_notes()
+
+    def save(self) -> None:
+        """Write the memory."""
+        self._tally.save()
+
+    def surroundings(self, *, lens_suspected: bool, temperature: int, supply_mv: int) -> None:
+        """Of no interest: it tells nothing of itself."""

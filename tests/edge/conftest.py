@@ -1,9 +1,8 @@
 """An edge to test: in a thread of the test, or as the process it is."""
 
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +13,7 @@ from footfall_edge import agent
 from footfall_edge.clock import Clock
 from footfall_edge.settings import EdgeSettings
 from footfall_sim import firmware
+from footfall_testing.in_a_thread import in_a_thread
 
 Configure: TypeAlias = Callable[..., EdgeSettings]
 RunEdge: TypeAlias = Callable[..., AbstractContextManager[None]]
@@ -61,27 +61,8 @@ def configure(tmp_path: Path, link: Path, unique: str) -> Configure:
 def run_edge() -> RunEdge:
     """Runs an edge in a thread for the length of a with block; what it raises, the block raises."""
 
-    @contextmanager
-    def run(settings: EdgeSettings, clock: Clock | None = None) -> Iterator[None]:
-        stop = threading.Event()
-        raised: list[BaseException] = []
-
-        def target() -> None:
-            try:
-                agent.run(settings, stop, clock)
-            except BaseException as error:  # noqa: BLE001  # handed to the test
-                raised.append(error)
-
-        thread = threading.Thread(target=target, name="edge", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(30)
-        assert not thread.is_alive(), "the edge does not stop"
-        if raised:
-            raise raised[0]
+    def run(settings: EdgeSettings, clock: Clock | None = None) -> AbstractContextManager[None]:
+        return in_a_thread(lambda stop: agent.run(settings, stop, clock))
 
     return run
 

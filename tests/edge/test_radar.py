@@ -22,6 +22,12 @@ Configure = Callable[..., EdgeSettings]
 RunEdge = Callable[..., AbstractContextManager[None]]
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Radar, edge and test share one process: where that stands still for a second nobody is to be lost by it."""
+    monkeypatch.setattr(tracker, "MOST_GAP_S", 10.0)
+
+
 def radar_settings(configure: Configure, broker: Broker, link: Path, unique: str) -> EdgeSettings:
     """A node with one radar."""
     return configure(broker, sensor=[{"id": unique, "driver": "ld2450", "port": str(link), "silent_s": 5}])
@@ -35,6 +41,7 @@ def everybody_stored(radar: Radar, ingest: Ingest) -> None:
     assert ingest.changed == []
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_passes_is_counted_in_the_second_of_the_passage(
     mosquitto: Broker, configure: Configure, run_edge: RunEdge, link: Path, unique: str
 ) -> None:
@@ -79,6 +86,7 @@ def test_a_radar_that_is_pulled_and_put_back_goes_on(
         everybody_stored(radar, ingest)
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_a_radar_shows_while_the_outbox_cannot_be_written_is_kept(
     mosquitto: Broker, configure: Configure, run_edge: RunEdge, link: Path, unique: str
 ) -> None:
@@ -107,6 +115,7 @@ def test_what_a_radar_shows_while_the_outbox_cannot_be_written_is_kept(
         assert all(report.slot == 1 for report in ingest.stored.values()), "and no span of it"
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_was_seen_last_is_booked_before_the_end(  # noqa: PLR0917
     mosquitto: Broker,
     configure: Configure,
@@ -131,6 +140,7 @@ def test_what_was_seen_last_is_booked_before_the_end(  # noqa: PLR0917
         assert sum(ingest.observed().values()) >= 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_passes_before_the_clock_is_known_is_placed_afterwards(
     mosquitto: Broker, configure: Configure, run_edge: RunEdge, link: Path, unique: str
 ) -> None:
@@ -152,6 +162,7 @@ def test_who_passes_before_the_clock_is_known_is_placed_afterwards(
         assert all(report.slot == 1 for report in ingest.stored.values() if report.count)
 
 
+@pytest.mark.usefixtures("patient")
 def test_who_passed_in_a_run_that_never_knew_the_time_is_a_span_of_the_next(  # noqa: PLR0917
     mosquitto: Broker,
     configure: Configure,

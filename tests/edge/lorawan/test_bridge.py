@@ -33,6 +33,7 @@ from footfall_edge.outbox import Outbox
 from footfall_edge.sensors import Sensors
 from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings, print_config
+from footfall_testing.in_a_thread import in_a_thread
 from footfall_testing.waiting import wait_until
 
 HERE = Path(__file__).parent
@@ -118,27 +119,8 @@ def configure(tmp_path: Path, unique: str) -> Configure:
 def run_bridge() -> RunBridge:
     """Runs a bridge in a thread for the length of a with block; what it raises, the block raises."""
 
-    @contextmanager
-    def run(settings: BridgeSettings, clock: Clock | None = None) -> Iterator[None]:
-        stop = threading.Event()
-        raised: list[BaseException] = []
-
-        def target() -> None:
-            try:
-                bridge.run(settings, stop, clock)
-            except BaseException as error:  # noqa: BLE001  # handed to the test
-                raised.append(error)
-
-        thread = threading.Thread(target=target, name="bridge", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(30)
-        assert not thread.is_alive(), "the bridge does not stop"
-        if raised:
-            raise raised[0]
+    def run(settings: BridgeSettings, clock: Clock | None = None) -> AbstractContextManager[None]:
+        return in_a_thread(lambda stop: bridge.run(settings, stop, clock))
 
     return run
 

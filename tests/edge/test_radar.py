@@ -25,7 +25,7 @@ RunEdge = Callable[..., AbstractContextManager[None]]
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Radar, edge and test share one process: where that stands still for a second nobody is to be lost by it."""
-    monkeypatch.setattr(tracker, "MOST_GAP_S", 10.0)
+    monkeypatch.setattr(tracker, "MOST_GAP_S", 3.0)
 
 
 def radar_settings(configure: Configure, broker: Broker, link: Path, unique: str) -> EdgeSettings:

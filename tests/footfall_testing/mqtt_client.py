@@ -26,11 +26,13 @@ class TestClient:
         self._broker = broker
         self._topics = list(topics)
         self._ready = threading.Event()
+        self._taken: set[int] = set()
         self.heard: dict[str, bytes] = {}
         self.history: list[tuple[str, bytes]] = []
 
     def __enter__(self) -> Self:
         self._client.on_message = self._message
+        self._client.on_publish = lambda _client, _userdata, mid, *_: self._taken.add(mid)
         self._client.on_connect = lambda client, *_: (
             client.subscribe([(topic, 1) for topic in self._topics]) if self._topics else self._ready.set()
         )
@@ -51,10 +53,10 @@ class TestClient:
         return self._client.is_connected()
 
     def publish(self, messages: Iterable[tuple[str, bytes]], *, retain: bool = False, qos: int = 1) -> None:
-        """Publish and wait until the broker has taken them all."""
-        infos = [self._client.publish(topic, payload, qos, retain) for topic, payload in messages]
-        for info in infos:
-            info.wait_for_publish(20)
+        """Publish and wait until the broker has taken them all, over a second connection if the first one ends."""
+        wanted = {self._client.publish(topic, payload, qos, retain).mid for topic, payload in messages}
+        wait_until(lambda: wanted <= self._taken, timeout=30, what=f"{len(wanted)} messages to be taken")
+        self._taken -= wanted
 
     def wait_for(self, topic: str) -> bytes:
         """The latest payload on `topic`, waiting for the first."""

@@ -235,11 +235,10 @@ class Subscriber:
         return uplink
 
     def _refuse(self, kind: str, what: str, why: str) -> None:
-        metrics.REFUSED_UPLINKS.labels(kind).inc()
         now_s = time.monotonic()
-        if now_s - self._said.get((kind, what), float("-inf")) < SAID_AGAIN_S:
-            return
-        if len(self._said) >= MOST_REASONS:
-            self._said.clear()
-        self._said[kind, what] = now_s
-        log.warning("a message of the network server is not counted", extra=facts(reason=why))
+        if now_s - self._said.get((kind, what), float("-inf")) >= SAID_AGAIN_S:
+            if len(self._said) >= MOST_REASONS:
+                self._said.clear()
+            self._said[kind, what] = now_s
+            log.warning("a message of the network server is not counted", extra=facts(reason=why))
+        metrics.REFUSED_UPLINKS.labels(kind).inc()

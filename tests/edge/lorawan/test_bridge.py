@@ -31,12 +31,15 @@ from footfall_edge.lorawan.settings import BridgeSettings
 from footfall_edge.lorawan.uplink import Network, Uplink
 from footfall_edge.outbox import Outbox
 from footfall_edge.sensors import Sensors
+from footfall_role.logs import LineFormatter
 from footfall_role.mqtt import hang_up, new_client
 from footfall_role.settings import MqttSettings, print_config
 from footfall_testing.in_a_thread import in_a_thread
 from footfall_testing.waiting import wait_until
 
 HERE = Path(__file__).parent
+UNREADABLE = b"\x0a\x0b"
+"""What a network server says that is set to Protobuf."""
 Configure = Callable[..., BridgeSettings]
 RunBridge = Callable[..., AbstractContextManager[None]]
 
@@ -140,16 +143,22 @@ def stored(ingest: Ingest, in_: int, out: int) -> list[SlotReport]:
 
 
 def listening(server: NetworkServer) -> None:
-    """Wait until the bridge of this process hears the network server: uplinks of a stranger do no harm."""
+    """Wait until the bridge of this process hears the network server, and has heard all that this function said.
+
+    Uplinks of a stranger and one that nobody can read do no harm.
+    """
     stranger = secrets.token_hex(8)
     said = message(server.kind, b"", 0, server.began_ms, dev_eui=stranger)
-    before = value("refused_uplinks_total", reason="unknown_device")
+    strangers = value("refused_uplinks_total", reason="unknown_device")
+    unreadable = value("refused_uplinks_total", reason="unreadable")
 
     def heard() -> bool:
         server.publishes(topic(server.kind, stranger, server.application), said)
-        return value("refused_uplinks_total", reason="unknown_device") > before
+        return value("refused_uplinks_total", reason="unknown_device") > strangers
 
     wait_until(heard, every=0.1, what="the bridge to hear the network server")
+    server.publishes(topic(server.kind, stranger, server.application), UNREADABLE)
+    wait_until(lambda: value("refused_uplinks_total", reason="unreadable") > unreadable, what="the last of it")
 
 
 def at_work(ingest: Ingest) -> None:
@@ -406,14 +415,13 @@ def test_what_is_no_uplink_of_a_device_here_is_refused_once(  # noqa: PLR0917  #
     with Ingest(mosquitto, unique) as ingest:
         with run_bridge(settings):
             listening(server)
-            caplog.clear()
             before = [value("refused_uplinks_total", reason=kind) for kind in kinds]
             for n in range(3):
                 server.publishes(
                     topic("chirpstack", stranger, unique),
                     message("chirpstack", pcr2((n, n)), n, server.time_ms(n), dev_eui=stranger),
                 )
-                server.publishes(topic("chirpstack", server.dev_eui, unique), b"\x0a\x0b")
+                server.publishes(topic("chirpstack", server.dev_eui, unique), UNREADABLE)
             server.sends(b"\x01\x02\x03")
             server.sends(pcr2((10, 20)))
             server.sends(pcr2((11, 20), (1, 0)))
@@ -426,8 +434,9 @@ def test_what_is_no_uplink_of_a_device_here_is_refused_once(  # noqa: PLR0917  #
 
     now = [value("refused_uplinks_total", reason=kind) for kind in kinds]
     assert now == [count + 3 for count in before], "they were acknowledged: none came again"
-    said = [record for record in caplog.records if "is not counted" in record.getMessage()]
-    assert len(said) == 2, "each reason once"
+    said = [LineFormatter().format(record) for record in caplog.records if "is not counted" in record.getMessage()]
+    assert [stranger in line for line in said].count(True) == 1, "each reason once"
+    assert ["2 bytes" in line for line in said].count(True) == 1, said
 
 
 def test_what_could_not_be_stored_is_as_if_it_had_not_come(

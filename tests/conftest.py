@@ -22,6 +22,9 @@ from footfall_testing.databases import DatabaseServer, Pool
 
 TIMESCALE = "FOOTFALL_TEST_TIMESCALE_DSN"
 
+LARGE_COUNT_S = 1200
+"""Seconds after which a large count is taken to hang that names no time of its own; machines do other things, too."""
+
 # How long an example takes says nothing on a machine that does other things too.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
@@ -34,13 +37,14 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The large counts run where they are asked for by name (`-m full`), their small versions always."""
-    if "full" in config.getoption("-m", ""):
-        return
-    skip = pytest.mark.skip(reason="large count: make test-full runs it")
-    for item in items:
-        if item.get_closest_marker("full"):
-            item.add_marker(skip)
+    """The large counts run where they are asked for by name (`-m full`), and have time; their small versions always."""
+    large = [item for item in items if item.get_closest_marker("full")]
+    asked = "full" in config.getoption("-m", "")
+    for item in large:
+        if not asked:
+            item.add_marker(pytest.mark.skip(reason="large count: make test-full runs it"))
+        elif not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LARGE_COUNT_S))
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,6 @@ def test_in_an_easy_scene_every_driver_is_exact(name: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("name", DRIVERS)
 def test_in_a_long_easy_scene_every_driver_is_exact(name: str, seed: int) -> None:

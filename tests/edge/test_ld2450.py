@@ -209,7 +209,6 @@ def test_noise_is_nobody() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 def test_much_noise_is_nobody() -> None:
     """The same a hundred thousand times."""
     noise(100_000)

@@ -523,7 +523,6 @@ def test_noise_is_no_passage() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 def test_much_noise_is_no_passage() -> None:
     """100 000 seeded buffers."""
     survives(range(100_000))

@@ -437,7 +437,6 @@ def test_random_buffers() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.timeout(900)
 def test_many_random_buffers() -> None:
     """100 000 of them."""
     nothing_goes_wrong(100_000, seed=2)

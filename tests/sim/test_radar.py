@@ -69,7 +69,7 @@ def played(make: str, scene: Scene, mounting: Mounting | None = None, **how: obj
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("per_direction", [10, pytest.param(200, marks=[pytest.mark.full, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("per_direction", [10, pytest.param(200, marks=pytest.mark.full)])
 def test_what_the_sensors_send_of_the_easy_scene_can_be_counted_exactly(seed: int, per_direction: int) -> None:
     """With errors of up to 10 cm and lost frames the simplest of counters finds each passage, and no other."""
     scene = Scene.easy(seed, per_direction=per_direction, turning=per_direction // 10)

@@ -541,7 +541,6 @@ def test_any_bytes_are_read_or_refused(make: Make, port: int, payload: bytes, da
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("make", list(Make))
 def test_a_hundred_thousand_random_payloads_are_read_or_refused(make: Make) -> None:
     """The same with many, a part of them beginning as this make's do."""

@@ -406,3 +406,8 @@ def _known(group: Group, tallies: Sequence[LegTally], size: int) -> dict[str, li
 
 _ORDER: Final = {word: i for i, word in enumerate((ALL, *DIRECTION_WORDS.values(), *CLASS_WORDS.values()))}
 """Directions and classes in the order of their numbers."""
+
+
+def word_order(word: str) -> int:
+    """Where a direction or a class stands among its like."""
+    return _ORDER[word]

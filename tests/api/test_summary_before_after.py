@@ -1,5 +1,6 @@
 """Before and after a change: weekday by weekday, with what was left out."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -42,6 +43,20 @@ def test_each_weekday_has_its_means() -> None:
     )  # fmt: skip
     assert at_place(found, DayKind.HOLIDAY).before == Side(None, 0, {})
     assert found.weeks == (700.0, 910.0)
+
+
+def test_a_class_that_one_side_lacks_is_0_there_and_nobody_is_taken_for_another() -> None:
+    """Prams before and cyclists after: each class is told of on both sides, pedestrians beside pedestrians."""
+    before = series(date(2026, 6, 29), date(2026, 7, 27), DAY)
+    after = series(date(2026, 8, 3), date(2026, 8, 31), DAY, answer=lambda s: SILENT if s.day == 3 else MEASURED)
+    old = [replace(before, class_="pedestrian"), replace(before, class_="pram")]
+    new = [replace(after, class_="pedestrian"), replace(after, class_="cyclist")]
+    found = before_after(old, new, DAY.longest_s, zone=BERLIN, calendar=THURINGIA, now_s=LATER)
+
+    assert [one.series.class_ for one in found] == ["pedestrian", "cyclist", "pram"]
+    mondays = [at_place(one, DayKind.MONDAY) for one in found]
+    assert [(value.before.mean, value.after.mean) for value in mondays] == [(100, 100), (0, 100), (100, 0)]
+    assert all(value.after.skipped == {"missing": 1} for value in mondays)
 
 
 def test_gaps_are_left_out_and_said_and_leave_no_week() -> None:

@@ -111,8 +111,8 @@ def test_a_stall_takes_bytes_that_go_nowhere(proxy: Proxy, echo: Echo) -> None:
                     caller.recv(1)
     with call(proxy) as after:
         assert ask(after) == b"hello"
-    wait_until(lambda: echo.closed == 1, what="the end of the last one")
-    assert proxy.connections == 1, "the server's side of the first one is still open"
+    wait_until(lambda: proxy.connections == 1, what="the proxy to forget the last one, and it alone")
+    assert echo.closed == 1, "the server's side of the first one is still open"
 
 
 def test_slow_is_late(proxy: Proxy) -> None:

@@ -29,6 +29,9 @@ ABREAST, BEHIND_S = 3, 1.0
 """People who are ordered at once cross so many abreast, and the next ones so many seconds later."""
 READ_S = 0.05
 """How soon to look again whether the host has read what was sent."""
+UNHEARD = 2
+"""So often the bytes must be gone until a host has surely read some: the first time it may have emptied the port's
+buffer as it opened it, as most programs do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,9 @@ class SimulatedSensor:
         self.device = self._power_on(clock.start)
         self._stream = Stream(people, clock.people_s(clock.start + self.device.foresight_s))
         # Where counting begins with the first total that a host sees, nobody passes before it has seen one.
-        self._unseen = common.wait_for_host and self.device.boot == 1 and not self.device.acknowledged
-        self.walking = common.pedestrians and not self._unseen
+        waits = common.wait_for_host and self.device.boot == 1 and not self.device.acknowledged
+        self._unheard = UNHEARD if waits else 0
+        self.walking = common.pedestrians and not waits
         self._to_walk = common.pedestrians
         self.truth = TruthLog(common.truth_of(settings))
         self._log_boot(clock.start)
@@ -172,9 +176,9 @@ class SimulatedSensor:
             self._speaking = False
             self.device.delivered(arrived=not failed)
             self._note(now)
-            if self._unseen and not failed:
-                self._unseen = False
-                if self._to_walk:
+            if self._unheard and not failed:
+                self._unheard -= 1
+                if not self._unheard and self._to_walk:
                     self.start_walking(now)
         if not self._speaking:
             self._harmed = harmed

@@ -65,6 +65,15 @@ class Street:
         waiting = (self.keeping(*kept) if kept else self.sensors).items()
         wait_until(lambda: not [name for name, sensor in waiting if sensor.waiting], what="the lines to be read")
 
+    def believed(self) -> None:
+        """Wait until the edge has read each so often that it believes where its totals begin."""
+        before = {name: value("frames_total", sensor=name) for name in self.sensors}
+
+        def doubted() -> list[str]:
+            return [name for name, frames in before.items() if value("frames_total", sensor=name) < frames + 4]
+
+        wait_until(lambda: not doubted(), what="each to be read four times")
+
     def reports(self, name: str) -> list[SlotReport]:
         """What ingest has of a sensor."""
         return [report for report in list(self.ingest.stored.values()) if report.sensor == name]
@@ -213,6 +222,7 @@ def test_what_was_seen_last_is_kept_when_the_cable_is_drawn(
     slow = settings.model_copy(update={"report": ReportSettings(slot_s=60, every_s=60)})
     with run_edge(slow):
         wait_until(lambda: street.states() == dict.fromkeys(street.sensors, "ok"), what="all to be heard")
+        street.believed()
         street.passes(into=2, out=1)
         street.heard()
         for sensor in street.sensors.values():

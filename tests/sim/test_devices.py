@@ -180,6 +180,11 @@ def test_nobody_passes_a_new_sensor_before_a_host_has_heard_it(tmp_path: Path) -
             time.sleep(0.01)
         heard = time.time()
         with serial.Serial(str(esp.link), exclusive=True, timeout=0.01) as host:
+            # Opening it threw away what lay there: gone, and heard by nobody.
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until:
+                assert not lived()
+                time.sleep(0.01)
             wait_until(lambda: (bool(host.read(4096)) and lived()) or lived(), what="the sensor to be heard")
             wait_until(lambda: lived() and read_truth(settings.truth_of(settings.sensor[1])).passages, what="somebody")
         assert read_truth(settings.truth_of(settings.sensor[1])).passages[0].utc_s > heard

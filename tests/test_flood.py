@@ -108,6 +108,7 @@ def expected(sensors: int, reports: int) -> tuple[int, int, int]:
     return sensors * sums[0], sensors * sums[1], sensors * reports
 
 
+@pytest.mark.timeout(400)
 def test_a_flood_meets_back_pressure_and_loses_nothing(
     mosquitto: Broker, database: str, unique: str, tmp_path: Path
 ) -> None:
@@ -125,10 +126,10 @@ def test_a_flood_meets_back_pressure_and_loses_nothing(
     ):
         standstill.enter_context(database_held_up(database))
         # Everything the windows allow has been sent, and ingest has taken what it may.
-        wait_until(lambda: len(seen) > 3 and seen[-1][0] == seen[-3][0] > QUEUE / 2, what="a full queue")
+        wait_until(lambda: len(seen) > 3 and seen[-1][0] == seen[-3][0] > QUEUE / 2, timeout=60, what="a full queue")
         standing = flood.stored
         standstill.close()
-        assert flood.wait(90), f"{flood.stored} of {flood.total} stored"
+        assert flood.wait(180), f"{flood.stored} of {flood.total} stored"
 
     assert standing < flood.total
     assert flood.under_way <= 64

@@ -53,7 +53,7 @@ def proxy(echo: Echo) -> Iterator[Proxy]:
 
 
 def call(proxy: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), 5)
+    return socket.create_connection(("127.0.0.1", proxy.port), 30)
 
 
 def ask(caller: socket.socket, what: bytes = b"hello") -> bytes:
@@ -99,6 +99,7 @@ def test_a_stall_takes_bytes_that_go_nowhere(proxy: Proxy, echo: Echo) -> None:
         assert ask(before) == b"hello"
         proxy.stall()
         with call(proxy) as during:
+            wait_until(lambda: proxy.connections == 2, what="the proxy to take it, before it heals")
             for caller in (before, during):
                 caller.settimeout(0.3)
                 caller.sendall(b"x" * 1000)
@@ -112,6 +113,7 @@ def test_a_stall_takes_bytes_that_go_nowhere(proxy: Proxy, echo: Echo) -> None:
     with call(proxy) as after:
         assert ask(after) == b"hello"
     wait_until(lambda: proxy.connections == 1, what="the proxy to forget the last one, and it alone")
+    wait_until(lambda: echo.closed, what="the server to note the end of the last one")
     assert echo.closed == 1, "the server's side of the first one is still open"
 
 
@@ -129,7 +131,7 @@ def test_slow_is_late(proxy: Proxy) -> None:
 
 def test_a_server_that_does_not_listen_is_told_at_once() -> None:
     """The client is reset rather than left waiting."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with Proxy(port) as proxy:
-        assert is_reset(proxy)
+    with socket.socket() as taken:  # it does not listen, and keeps the port from everybody else
+        taken.bind(("127.0.0.1", 0))
+        with Proxy(taken.getsockname()[1]) as proxy:
+            assert is_reset(proxy)

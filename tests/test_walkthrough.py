@@ -185,9 +185,9 @@ def through(broker: Broker, topic: str, payload: bytes) -> Arrived:
         client.connect(broker.host, broker.port)
         client.loop_start()
     try:
-        assert subscribed.wait(10)
-        speaker.publish(topic, payload, qos=1).wait_for_publish(10)
-        assert done.wait(10)
+        assert subscribed.wait(30)
+        speaker.publish(topic, payload, qos=1).wait_for_publish(30)
+        assert done.wait(30)
     finally:
         for client in (speaker, listener):
             hang_up(client)

@@ -198,8 +198,9 @@ def test_an_unsuitable_question_to_the_database_does_not_shut_it_out(city: City,
     city.connection.execute("CREATE FUNCTION slow() RETURNS text LANGUAGE sql AS 'SELECT pg_sleep(60)::text'")
 
     async def ask() -> None:
-        async with api.app.state.pool.connection() as connection:
-            await connection.execute("SET statement_timeout = '50ms'")
+        # Within a transaction: the next question gets the same connection, and has its own time.
+        async with api.app.state.pool.connection() as connection, connection.transaction():
+            await connection.execute("SET LOCAL statement_timeout = '50ms'")
             await connection.execute("SELECT slow()")
 
     async def broken(*_: object) -> None:

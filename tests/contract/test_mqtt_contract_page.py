@@ -125,7 +125,7 @@ def test_the_program_in_c_writes_reports(tmp_path: Path) -> None:
     )
     warnings = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
     subprocess.run([compiler, *warnings, "-o", tmp_path / "report", tmp_path / "report.c"], check=True, timeout=60)
-    written = subprocess.run([tmp_path / "report"], check=True, capture_output=True, timeout=10).stdout.split(b"|END|")
+    written = subprocess.run([tmp_path / "report"], check=True, capture_output=True, timeout=60).stdout.split(b"|END|")
 
     for payload, (sensor, seq, start, came, went) in zip(written, calls, strict=False):
         report = decode(payload)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import serial
 
+from footfall_sim.line import SHOWN_MAX
 from footfall_sim.sensor import Clock, SimulatedSensor
 from footfall_sim.settings import SimSettings
 from footfall_sim.truth import Truth, read_truth
@@ -27,7 +28,7 @@ class Bench:
         folder.mkdir(parents=True, exist_ok=True)
         self.now = time.monotonic()
         self.sensor = SimulatedSensor(self.settings.sensor[0], self.settings, Clock(self.now, time.time(), 1.0))
-        self.port = serial.Serial(str(self.sensor.link), timeout=5)
+        self.port = serial.Serial(str(self.sensor.link), timeout=20)
 
     def __enter__(self) -> Self:
         return self
@@ -36,9 +37,17 @@ class Bench:
         self.end()
 
     def turn(self, seconds: float = 0.1) -> None:
-        """Let so much time pass, and the sensor do what is due."""
+        """Let so much time pass, and the sensor do what is due. What it said has arrived then.
+
+        The kernel takes real time to pass it on; to the sensor bytes that have not arrived look as if they were read.
+        """
         self.now += seconds
         self.sensor.step(self.now)
+        wait_until(self._settled, what="the kernel to pass the bytes on", every=0.001)
+
+    def _settled(self) -> bool:
+        line = self.sensor.line
+        return line.fd is None or line._waiting() == min(line._expected, SHOWN_MAX)
 
     def ask(self, request: bytes, length: int) -> bytes:
         """Send a request and read so many bytes of the answer."""

@@ -7,14 +7,15 @@ is simulated. After whatever happened the line is healed, and both sides get the
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from footfall_sim.firmware import Design, Firmware
 from footfall_sim.memory import Memory, RamStore
 from footfall_sim.protocol import Number
-from sim.reference_host import Book, time_is
+from sim.reference_host import Book, parse, time_is, unstuff
 
 NOON = 1_772_366_400_000
 
@@ -217,8 +218,16 @@ def test_lost_bytes_and_turned_bits_in_the_raw_stream(seed: int, rate: float, ch
                 out.append(dice.randrange(256))
         return bytes(out)
 
+    said: list[dict[str, Any] | None] = []
+
+    class Listener(Book):
+        def count(self, told: dict[str, Any]) -> bytes:
+            # One in 65 536 damaged frames has the right check sum by chance, and no host can tell.
+            assume(told in said)
+            return super().count(told)
+
     firmware = Firmware(RamStore(), 0, Design(device=7, interval_ms=1_000))
-    book, now, passed = Book(), 0.0, 0
+    book, now, passed = Listener(), 0.0, 0
     to_host = to_device = b""
     while now < 60_000 or firmware.waiting:
         assert now < 600_000, "never acknowledged"
@@ -230,6 +239,7 @@ def test_lost_bytes_and_turned_bits_in_the_raw_stream(seed: int, rate: float, ch
             firmware.shutdown(now)
         clean = now > 60_000
         sent = firmware.tick(now)
+        said += [parse(unstuff(frame) or b"") for frame in sent.split(b"\0") if frame]
         to_host += sent if clean else spoil(sent)
         while to_host:
             answer = book.feed(to_host[:chunk])

@@ -23,7 +23,7 @@ def line(tmp_path: Path) -> Iterator[PtyLine]:
     pty.unplug()
 
 
-def read(host: serial.Serial, count: int, timeout: float = 5) -> bytes:
+def read(host: serial.Serial, count: int, timeout: float = 20) -> bytes:
     """Up to `count` bytes, waiting for them at most `timeout` seconds."""
     data, deadline = b"", time.monotonic() + timeout
     while len(data) < count and time.monotonic() < deadline:
@@ -31,7 +31,7 @@ def read(host: serial.Serial, count: int, timeout: float = 5) -> bytes:
     return data
 
 
-def heard(line: PtyLine, count: int, timeout: float = 5) -> bytes:
+def heard(line: PtyLine, count: int, timeout: float = 20) -> bytes:
     data, deadline = b"", time.monotonic() + timeout
     while len(data) < count and time.monotonic() < deadline:
         data += line.receive()
@@ -62,8 +62,10 @@ def test_bytes_take_their_time(line: PtyLine) -> None:
         line.pump(100)  # a long idle time before
         line.send(b"x" * 4_000)
         line.pump(100.1)
+        settle(line)
         first = read(host, 4_000, 0.3)
         line.pump(100.2)
+        settle(line)
         second = read(host, 4_000, 0.3)
 
     assert len(first) == pytest.approx(1_152, abs=1)
@@ -80,13 +82,16 @@ def test_a_frame_stops_in_its_middle_and_goes_on(line: PtyLine) -> None:
         line.pause(3)
         line.send(FRAME)
         line.pump(100.1)
+        settle(line)
         first = read(host, 200, 0.3)
         line.send(b"more")
         line.pump(102.9)
         assert read(host, 200, 0.3) == b""
         assert line.due(102.9) == pytest.approx(103.1)
         line.pump(103.1)
+        settle(line)
         line.pump(103.2)
+        settle(line)
         rest = read(host, 200, 0.3)
 
     assert len(first) == 51
@@ -101,12 +106,12 @@ def test_a_pause_ends_with_the_plug_or_by_order(line: PtyLine) -> None:
     with serial.Serial(str(line.link), 115_200, timeout=0.05) as host:
         line.send(FRAME)
         line.pump(2)
-        assert read(host, len(FRAME), 0.3) == FRAME
+        assert read(host, len(FRAME)) == FRAME
         line.pause(1000)
         line.go_on()
         line.send(FRAME)
         line.pump(3)
-        assert read(host, len(FRAME), 0.3) == FRAME
+        assert read(host, len(FRAME)) == FRAME
 
 
 def test_a_host_that_opens_and_closes_changes_nothing(line: PtyLine) -> None:
@@ -185,9 +190,9 @@ def test_unplug_is_an_error_for_the_host_and_removes_the_link(line: PtyLine) -> 
         line.unplug()
         with pytest.raises(OSError):  # noqa: PT011  # the message is the driver's
             host.read(1)
+        assert not Path(device).exists()  # once the host has closed it somebody else may get its number
 
     assert not os.path.lexists(line.link)
-    assert not Path(device).exists()
     assert line.fd is None
     line.send(b"into the air")
     line.pump(1)
@@ -206,6 +211,7 @@ def test_replug_comes_back_under_another_number(line: PtyLine) -> None:
         with serial.Serial(str(line.link), 115_200, timeout=0.1) as host:
             line.send(b"here")
             line.pump(turn + 0.5)
+            settle(line)
             assert read(host, 100, 0.3) == b"here"
 
 

@@ -262,7 +262,7 @@ def test_a_line_can_stop_in_its_middle(tmp_path: Path) -> None:
         assert begun.startswith(b"{")
         assert not begun.endswith(b"\n")
         bench.turn(5)
-        bench.port.timeout = 5
+        bench.port.timeout = 20
 
         assert parse(begun + bench.line())["uptime_s"] == 1
         assert parse(bench.port.readline())["uptime_s"] > 1

@@ -390,7 +390,7 @@ def test_an_answer_can_stop_in_its_middle(tmp_path: Path) -> None:
         assert 0 < len(begun) < 13
         bench.turn(30)
         bench.turn()
-        bench.port.timeout = 5
+        bench.port.timeout = 20
 
         assert begun + bench.port.read(13 - len(begun)) == frame("01 03 08" + " 00" * 8)
 

@@ -95,8 +95,9 @@ def test_the_truth_of_a_crowd_is_what_the_steps_show(seed: int, per_min: float, 
     truth = pairs(scene.crossings())
     seen = sorted(crossing for crossing in sampled if crossing[0] <= 60)
 
-    assert [direction for _, direction in seen] == [direction for _, direction in truth]
-    assert [t for t, _ in seen] == pytest.approx([t for t, _ in truth], abs=STEP_S / 2)
+    for way in (0, 1):  # of two who meet on the line the steps do not show who was first
+        moments = [t for t, direction in truth if direction == way]
+        assert [t for t, direction in seen if direction == way] == pytest.approx(moments, abs=STEP_S / 2)
 
 
 def test_the_default_line_is_crossed_inwards_towards_the_right() -> None:

@@ -44,14 +44,14 @@ class Simulator:
         command = [sys.executable, "-m", "footfall_sim", "--config", str(self.folder / "sim.toml")]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         if wait:
-            wait_until(lambda: all(self.link(sensor).exists() for sensor in sensors), what="the lines")
-            wait_until((self.folder / "state" / "control.sock").exists, what="the control socket")
+            wait_until(lambda: all(self.link(sensor).exists() for sensor in sensors), timeout=60, what="the lines")
+            wait_until((self.folder / "state" / "control.sock").exists, timeout=60, what="the control socket")
 
     def link(self, sensor: str) -> Path:
         return self.folder / "dev" / sensor
 
     def order(self, **order: Any) -> dict[str, Any]:
-        answer = request(self.folder / "state" / "control.sock", order)
+        answer = request(self.folder / "state" / "control.sock", order, timeout_s=30)
         assert answer["ok"], answer
         return answer
 
@@ -145,6 +145,7 @@ def test_every_passage_arrives_and_the_end_is_orderly(simulator: Simulator, host
     """Some seconds of a busy street, SIGTERM: exit 0, nothing held back, Σ counts = the truth, link and line gone."""
     simulator.start("a", **BUSY)
     host.until(grown(host.book, 4), what="four intervals")
+    host.until(lambda: sum(simulator.truth("a").totals.values()) > 50, what="more than fifty people")
     simulator.stop(host)
     truth = simulator.truth("a")
 
@@ -159,12 +160,28 @@ def test_intervals_are_utc_slots_with_the_passages_of_their_time(simulator: Simu
     """After TIME each interval is one whole slot of UTC, and holds the passages that the truth saw in that slot."""
     simulator.start("a", **BUSY)
     host.until(lambda: host.book.hellos, what="HELLO")
-    host.tell_time()
+    log = (simulator.folder / "state" / "a.truth.jsonl").read_text().splitlines()
+    boot_ms = json.loads(log[0])["utc"] * 1_000
+
+    def late_ms(frame: dict[str, Any]) -> float:
+        """By how much the device's clock is behind: by as long as TIME was on its way to it."""
+        return float(boot_ms + frame["uptime_start_ms"] - frame["utc_start_ms"])
 
     def whole_intervals() -> list[dict[str, Any]]:
-        return [frame for frame in host.book.frames if frame["length_ms"] == 1_000 and frame["utc_start_ms"]]
+        return [frame for frame in host.book.frames if frame["length_ms"] == 1_000 and abs(late_ms(frame)) < 50]
 
-    host.until(lambda: len(whole_intervals()) >= 4, what="four intervals of a second")
+    told_after = -1
+
+    def four_intervals() -> bool:
+        nonlocal told_after
+        frames = host.book.frames
+        # Where the machine held up the TIME the clock is told again.
+        if len(frames) > told_after and not (frames and abs(late_ms(frames[-1])) < 50):
+            told_after = len(frames)
+            host.tell_time()
+        return len(whole_intervals()) >= 4
+
+    host.until(four_intervals, timeout=60, what="four intervals of a second")
     simulator.stop(host)
     seen = Counter(int(one.utc_s) for one in simulator.truth("a").passages)
     whole = whole_intervals()
@@ -184,7 +201,7 @@ def test_one_passage_by_order(simulator: Simulator, host: PortHost) -> None:
     host.until(lambda: host.book.hellos, what="HELLO")
     simulator.order(command="passage", sensor="a", direction=1, **{"class": 2})
     simulator.order(command="stop_pedestrians")
-    host.until(lambda: host.book.booked, what="the short last interval", timeout=5)
+    host.until(lambda: host.book.booked, what="the short last interval")
     simulator.stop(host)
 
     assert [frame["counts"] for frame in host.book.frames if frame["counts"]] == [[[1, 2, 1]]]
@@ -196,7 +213,7 @@ def test_stop_pedestrians_reports_at_once_and_devices_go_on(simulator: Simulator
     simulator.start("a", at_least_per_min=1200, interval_s=60, zone="UTC")
     host.until(lambda: sum(simulator.truth("a").totals.values()) > 20, what="some people")
     simulator.order(command="stop_pedestrians")
-    host.until(lambda: simulator.status("a")["waiting"] == 0, what="all acknowledged", timeout=5)
+    host.until(lambda: simulator.status("a")["waiting"] == 0, what="all acknowledged")
     stopped = simulator.truth("a")
     assert by_direction(host.book) == stopped.totals
     hellos = len(host.book.hellos)
@@ -268,7 +285,7 @@ def test_kill_9_loses_the_open_interval_and_nothing_else(simulator: Simulator, h
     for boot in range(1, 4):
         simulator.start("a", **BUSY)
         host.until(lambda boot=boot: host.book.booked[-1:] >= [(boot, 1)], what="two intervals of this boot")
-        assert host.book.hellos[-1]["boot"] == boot
+        host.until(lambda boot=boot: host.book.hellos[-1:] and host.book.hellos[-1]["boot"] == boot, what="its HELLO")
         simulator.kill()
         host.close()
     simulator.start("a", **BUSY)
@@ -304,8 +321,8 @@ def test_a_host_that_is_away_too_long_learns_the_sum(simulator: Simulator, host:
     simulator.start("a", ring=3, **BUSY)
     host.until(grown(host.book, 2), what="two intervals")
     host.close()
-    booked = len(host.book.booked)
-    wait_until(lambda: sum(simulator.truth("a").totals.values()) > 200, what="many people")
+    booked, passed = len(host.book.booked), sum(simulator.truth("a").totals.values())
+    wait_until(lambda: sum(simulator.truth("a").totals.values()) > passed + 200, timeout=60, what="many people")
     host.until(grown(host.book, 2), what="two intervals after the pause")
     simulator.stop(host)
 
@@ -324,7 +341,7 @@ def test_reboot_by_order(simulator: Simulator, host: PortHost) -> None:
     begun = simulator.truth("a").open
     host.until(lambda: simulator.truth("a").open > begun + 5, what="people in the open interval")
     simulator.order(sensor="a", fault="reboot")
-    host.until(lambda: host.book.hellos and host.book.hellos[-1]["boot"] == 2, what="the second HELLO", timeout=5)
+    host.until(lambda: host.book.hellos and host.book.hellos[-1]["boot"] == 2, what="the second HELLO")
     simulator.stop(host)
     truth = simulator.truth("a")
 
@@ -385,9 +402,9 @@ def test_a_fault_ends_by_itself(simulator: Simulator, host: PortHost) -> None:
     """With `seconds` a silence is over without a further order."""
     simulator.start("a", **BUSY)
     host.until(grown(host.book, 1), what="an interval")
-    simulator.order(sensor="a", fault="silence", seconds=1)
-    assert simulator.status("a")["faults"] == ["silence"]
-    host.until(lambda: not simulator.status("a")["faults"], what="the end of the silence", timeout=10)
+    silenced = simulator.order(sensor="a", fault="silence", seconds=1)
+    assert silenced["sensors"][0]["faults"] == ["silence"]
+    host.until(lambda: not simulator.status("a")["faults"], what="the end of the silence")
     host.until(grown(host.book, 2), what="more intervals")
     simulator.stop(host)
 
@@ -397,6 +414,7 @@ def test_a_fault_ends_by_itself(simulator: Simulator, host: PortHost) -> None:
 def test_a_stuck_sensor_sees_nobody(simulator: Simulator, host: PortHost) -> None:
     """Empty intervals while people pass; they are in the truth as missed, and HEALTH suspects the lens."""
     simulator.start("a", **BUSY)
+    host.until(lambda: host.book.hellos, what="HELLO")  # what came before the port was opened is gone
     simulator.order(sensor="a", fault="stuck")
     before = sum(simulator.truth("a").totals.values())
     host.until(lambda: len(simulator.truth("a").missed) > 20, what="people who are not seen")
@@ -414,6 +432,7 @@ def test_a_stuck_sensor_counts_somebody_who_is_not_there(simulator: Simulator, h
     simulator.start("a", **BUSY)
     simulator.order(sensor="a", fault="stuck", mode="repeat")
     host.until(lambda: sum(one.phantom for one in simulator.truth("a").passages) >= 3, what="three phantoms")
+    host.until(lambda: len(simulator.truth("a").missed) > 20, what="people who are not seen")
     simulator.stop(host)
     truth = simulator.truth("a")
 
@@ -534,7 +553,7 @@ def test_one_sensor_without_a_file(tmp_path: Path) -> None:
     options = ["--state-dir", str(tmp_path / "state"), "--interval-s", "1", "--drain-s", "0.1"]
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
         host = PortHost(link)
-        host.until(lambda: len(host.book.booked) >= 2, what="two intervals")
+        host.until(lambda: host.book.hellos and len(host.book.booked) >= 2, timeout=60, what="HELLO, two intervals")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         host.close()

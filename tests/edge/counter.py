@@ -87,6 +87,15 @@ class Counter:
             return self._line.device
 
     @property
+    def ahead_s(self) -> float:
+        """By how much the device's clock, which the edge has set, is ahead of that of the computer."""
+        with self._lock:
+            now = time.monotonic() * 1000
+            told = self._firmware._utc_minus_uptime
+            assert told is not None
+            return (self._firmware._uptime(now) + told) / 1000 - time.time()
+
+    @property
     def waiting(self) -> int:
         """Intervals that nobody has acknowledged."""
         with self._lock:

@@ -91,17 +91,21 @@ class Ingest:
 
     def _store(self, report: SlotReport) -> None:
         identity = (report.sensor, report.stream, report.seq)
-        before = self.stored.setdefault(identity, report)
-        self.duplicates += before is not report
-        if before != report:
-            self.changed.append(identity)
+        before = self.stored.get(identity)
+        if before is None:
+            # A new dictionary each time: tests go through it in their own thread.
+            self.stored = {**self.stored, identity: report}
+        else:
+            self.duplicates += 1
+            if before != report:
+                self.changed.append(identity)
 
     def tell(self) -> None:
         """Publish a notice on everything stored."""
-        if not self.telling or self._client is None:
+        client = self._client  # `leave` takes it away, in another thread
+        if not self.telling or client is None:
             return
-        notice = encode_notice(self.notice())
-        self._client.publish(topics.committed(self._node), notice, qos=1, retain=True)
+        client.publish(topics.committed(self._node), encode_notice(self.notice()), qos=1, retain=True)
 
     def notice(self) -> CommitNotice:
         """What is stored."""

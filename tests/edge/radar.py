@@ -59,9 +59,9 @@ class Radar:
 
     @property
     def busy(self) -> bool:
-        """Whether somebody is still on the way."""
+        """Whether somebody is still on the way, or in frames that nobody has read yet."""
         with self._lock:
-            return bool(self._frames)
+            return bool(self._frames) or not self._line.read(time.monotonic())
 
     def unplug(self) -> str:
         """Draw the cable; the name the port had."""

@@ -22,8 +22,9 @@ PATIENCE_S = 0.5
 """So long a fast radar waits for a host that has so many bytes still to read. The real one is never that fast."""
 APART_S = 3.0
 """Seconds between two people in front of a radar, by its own clock: one at a time."""
-GAP_S = 1.5
-"""Longest gap between two readings, seconds, that the edge is told to take for measured time."""
+GAP_S = 3.0
+"""Longest gap between two readings, seconds, that the edge is told to take for measured time. Devices, edge and test
+share one process: where that stands still for a second or two no gap is to come of it."""
 TOTALS_DRIVER = {"most_gap_s": GAP_S}
 SHARP = {"noise_m": 0, "drop": 0, "ghosts_per_h": 0}
 

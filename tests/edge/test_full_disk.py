@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +42,15 @@ def errors() -> float:
 def filled(folder: Path) -> Iterator[None]:
     """Somebody else takes up all the room of a disk, to the last byte, for the length of a with block."""
     filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
+
+    def full() -> bool:
+        # An edge at work may give up its reserve meanwhile.
+        with filler.open("ab", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(b"x" * 512)
-        except OSError:
-            pass
-    disk = os.statvfs(folder)
-    assert disk.f_bavail == 0
+        return os.statvfs(folder).f_bavail == 0
+
+    wait_until(full, what="the disk to be full")
     yield
     filler.unlink()
 

@@ -1,12 +1,14 @@
 """The thread on a serial line, over a real pseudo-terminal: plugged, unplugged, exchanged, taken, dumb."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -30,7 +32,7 @@ E = TypeVar("E")
 class Host:
     """A line under test and what it told."""
 
-    def __init__(self, port: Path, silent_s: float = 60) -> None:
+    def __init__(self, port: Path, silent_s: float = 60, clock: Clock | None = None) -> None:
         self.events: Events = SimpleQueue()
         self.told: list[Event] = []
         self.line = Line(
@@ -39,7 +41,7 @@ class Host:
             Speed(115_200),
             DRIVER,
             events=self.events,
-            clock=Clock(),
+            clock=clock or Clock(),
             silent_s=silent_s,
             backoff=Backoff(first_s=0.05, longest_s=0.2),
         )
@@ -113,6 +115,7 @@ def test_frames_are_heard_and_answered(pty: PtyLine, host: Host) -> None:
 def test_what_lay_in_the_port_before_is_thrown_away(pty: PtyLine, link: Path) -> None:
     """Bytes from before the port was opened are discarded: they are of unknown age."""
     say(pty, b"old news")
+    wait_until(lambda: not pty.read(time.monotonic()), what="the kernel to have passed it on")
     host = Host(link)
     host.line.start()
     host.wait_for(Opened)
@@ -147,6 +150,7 @@ def test_a_frame_cut_by_the_unplugging_spoils_no_other(pty: PtyLine, host: Host)
     host.wait_for(Opened)
     say(pty, hello()[:9])
     host.wait_for(Heard)
+    wait_until(lambda: pty.read(time.monotonic()), what="all of the half frame to be read")
     pty.unplug()
     host.wait_for(Closed)
     pty.plug(time.monotonic())
@@ -184,18 +188,24 @@ def test_a_dumb_line_is_opened_again(pty: PtyLine, link: Path) -> None:
 
 def test_a_line_that_talks_stays_open(pty: PtyLine, link: Path) -> None:
     """Frames within `silent_s` of one another keep the port open."""
-    host = Host(link, silent_s=0.6)
+    now_s = 500.0
+    host = Host(link, silent_s=0.6, clock=Clock(monotonic_s=lambda: now_s))
     host.line.start()
     host.wait_for(Opened)
     for number in range(1, 9):
         say(pty, hello())
-        host.wait_for(Heard, number)
-        time.sleep(0.2)  # 1.6 s in all, each pause shorter than 0.6 s
+        wait_until(partial(heard_so_many, host, number), what=f"frame {number}")
+        now_s += 0.5  # 4 s in all, each pause shorter than 0.6 s
     host.line.ask_to_stop()
     host.line.join()
 
     host.frames()
     assert [event.reason for event in host.told if isinstance(event, Closed)] == ["stopped"]
+
+
+def heard_so_many(host: Host, number: int) -> bool:
+    """Whether the host has heard that many frames."""
+    return len(host.frames()) >= number
 
 
 def test_a_port_that_another_process_has_is_waited_for(pty: PtyLine, link: Path) -> None:
@@ -265,6 +275,7 @@ def test_waiting_grows_and_varies() -> None:
 
 def test_no_descriptor_is_left_open(pty: PtyLine, link: Path) -> None:
     """Ten times unplugged and found again, then stopped: as many open files as before."""
+    gc.collect()  # what earlier tests left open goes now, and not in between
     before = len(list(Path("/proc/self/fd").iterdir()))
     host = Host(link)
     host.line.start()

@@ -42,7 +42,7 @@ class Radar:
         self.port = os.ttyname(self._far)
         self.lines: list[str] = []
         self.pauses: list[float] = []
-        """Seconds from the end of an answer to the first character of the next line."""
+        """Seconds from the beginning of an answer, which is said at once, to the first character of the next line."""
         self.started: Callable[[], None] = lambda: None
         self._answers = answers or {}
         self._echo = echo
@@ -68,13 +68,14 @@ class Radar:
                 if character != "\n":
                     text += character
                     continue
+                answered = time.monotonic()  # before the answer, for the host may have that before we go on
                 if text:
                     self.lines.append(text)
                     self._say(self._answers.get(text, "Done\n"))
                     if text == "sensorStart":
                         self.started()
                 self._say("\nmmwDemo:/>")
-                text, answered = "", time.monotonic()
+                text = ""
 
     def _say(self, text: str) -> None:
         if self._echo:
@@ -96,8 +97,9 @@ def radar() -> Iterator[Callable[..., Radar]]:
 
 
 @pytest.fixture
-def driver(tmp_path: Path) -> Callable[[str], TiPeople]:
-    """Makes a driver that starts the radar at a port with `CONFIGURATION`."""
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], TiPeople]:
+    """Makes a driver that starts the radar at a port with `CONFIGURATION`, and has patience with it."""
+    monkeypatch.setattr(ti_command, "ANSWER_S", 20.0)
     file = tmp_path / "people.cfg"
     file.write_text(CONFIGURATION)
 
@@ -171,11 +173,12 @@ def test_a_port_at_which_nobody_answers_is_said(
     radar: Callable[..., Radar], driver: Callable[[str], TiPeople], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without an echo it may be the wrong port; with one and without Done the radar hangs."""
-    monkeypatch.setattr(ti_command, "ANSWER_S", 0.3)
     mute, stuck = radar(echo=False), radar({"flushCfg": "working\n"})
 
+    monkeypatch.setattr(ti_command, "ANSWER_S", 0.3)
     with pytest.raises(OSError, match=r"'sensorStop' was not echoed within 0\.3 s .*is it the command port"):
         driver(mute.port).rouse()
+    monkeypatch.setattr(ti_command, "ANSWER_S", 3.0)  # this one has to say what it says
     with pytest.raises(OSError, match=r"'flushCfg' was echoed and not answered .*flushCfg working mmwDemo"):
         driver(stuck.port).rouse()
 

@@ -299,7 +299,7 @@ def test_a_bridge_killed_at_the_commit_loses_and_doubles_nothing(
         with process(settings, *program) as mortal:
             server.sends(elsys((9, 9)))
             server.sends(elsys((3, 4)))
-            assert mortal.wait(20) == -signal.SIGKILL
+            assert mortal.wait(40) == -signal.SIGKILL
         assert ingest.stored == {}
         with process(settings) as second:
             server.sends(elsys((1, 0)))

@@ -79,16 +79,20 @@ class RunningDemo:
             self.said.append(line)
         return status
 
-    def processes(self) -> list[psutil.Process]:
-        """All living processes that have the data folder on their command line."""
+    def command_lines(self) -> dict[psutil.Process, list[str]]:
+        """All living processes that have the data folder on their command line, with that: they may end any time."""
         folders = {str(self.data), str((self.data / "postgres").resolve().parent)}
-        found = []
+        found = {}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                words = " ".join(process.cmdline())
-                if process.status() != psutil.STATUS_ZOMBIE and any(folder in words for folder in folders):
-                    found.append(process)
+                words = process.cmdline()
+                if process.status() != psutil.STATUS_ZOMBIE and any(folder in " ".join(words) for folder in folders):
+                    found[process] = words
         return found
+
+    def processes(self) -> list[psutil.Process]:
+        """All living processes that have the data folder on their command line."""
+        return list(self.command_lines())
 
     def get(self, path: str) -> bytes:
         """The answer of the API."""
@@ -102,8 +106,7 @@ class RunningDemo:
 
     def settings_files(self) -> set[str]:
         """The names of the settings files on the command lines of the processes."""
-        words = [word for process in self.processes() for word in process.cmdline()]
-        return {Path(word).stem for word in words if word.endswith(".toml")}
+        return {Path(word).stem for words in self.command_lines().values() for word in words if word.endswith(".toml")}
 
     def kill(self) -> None:
         """End whatever is left."""
@@ -206,16 +209,18 @@ def test_the_page_is_there_and_moves(start: Callable[..., RunningDemo]) -> None:
     wait_until(lambda: None not in map(passages, stations), timeout=60, every=0.5, what="counts of each station")
     before = sum(passages(station) or 0 for station in stations)
     wait_until(lambda: sum(passages(s) or 0 for s in stations) > before, timeout=60, every=0.5, what="more passages")
-    [edge] = [process for process in demo.processes() if str(demo.data / "jena-sued.toml") in process.cmdline()]
+    settings = str(demo.data / "jena-sued.toml")
+    [edge] = [process for process, words in demo.command_lines().items() if settings in words]
     edge.kill()
     demo.hear("jena-sued ended (signal SIGKILL); it is started again")
     wait_until(
-        lambda: any(str(demo.data / "jena-sued.toml") in process.cmdline() for process in demo.processes()),
+        lambda: any(settings in words for words in demo.command_lines().values()),
+        timeout=60,
         what="the box to be started again",
     )
     if sys.platform == "linux":
         demo.process.kill()
-        wait_until(lambda: demo.processes() == [], timeout=30, what="all processes to end with the one that was killed")
+        wait_until(lambda: demo.processes() == [], timeout=60, what="all processes to end with the one that was killed")
 
 
 def test_without_sensors_anybody_may_report(start: Callable[..., RunningDemo], tmp_path: Path) -> None:
@@ -239,12 +244,12 @@ def test_without_sensors_anybody_may_report(start: Callable[..., RunningDemo], t
         query = f"from={minute:%Y-%m-%dT%H:%MZ}&to={end:%Y-%m-%dT%H:%MZ}&resolution=1min"
         return [value["count"] for value in demo.json(f"/api/v1/stations/markt/counts?{query}")["values"]]
 
-    wait_until(lambda: at_markt() == [3], timeout=30, every=0.2, what="the example's three passages")
+    wait_until(lambda: at_markt() == [3], timeout=60, every=0.2, what="the example's three passages")
     demo.hear("The past is there: 1 intervals of 1 stations, read back and compared.")
     question = "/api/v1/stations/nordtor/counts?from=2024-05-01T09:00&to=2024-05-01T10:00&resolution=1h&format=csv"
     [answer] = csv.DictReader(io.StringIO(demo.get(question).decode()))
     assert (answer["count"], answer["state"]) == ("42", "measured")
-    assert not any(".outbox" in " ".join(process.cmdline()) for process in demo.processes())
+    assert not any(".outbox" in " ".join(words) for words in demo.command_lines().values())
     os.killpg(demo.process.pid, signal.SIGINT)  # as a terminal does it
     assert demo.end() == 0, "\n".join(demo.said)
     assert demo.processes() == []
@@ -288,9 +293,9 @@ def test_no_difference_whatever_is_killed(start: Callable[..., RunningDemo], kin
     marks = ["ingest.toml", "jena-nord.toml", "broker", "sim.toml", "postgres", "jena-sued.toml", "api.toml"]
     for mark in marks:
         time.sleep(7)  # counts are to be under way when the blow falls, wherever in their 10 s interval
-        victims = [process for process in demo.processes() if process.pid != demo.process.pid]
+        victims = {process: words for process, words in demo.command_lines().items() if process.pid != demo.process.pid}
         name = mark if mark != "broker" else ("mosquitto.conf" if kind == "mosquitto" else "footfall_demo.broker")
-        found = [process for process in victims if name in " ".join(process.cmdline()[:6])]
+        found = [process for process, words in victims.items() if name in " ".join(words[:6])]
         assert found, f"{mark} does not run"
         min(found, key=lambda process: process.create_time()).kill()
         demo.hear(" ended (signal SIGKILL)")

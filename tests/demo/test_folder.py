@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,11 +44,14 @@ def test_a_killed_demo_s_children_are_waited_for(tmp_path: Path) -> None:
         "lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\n"
         "fcntl.flock(lock, fcntl.LOCK_EX)\n"
         "os.write(lock, str(os.getpid()).encode())\n"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1)'], pass_fds=[lock])\n"
+        "subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], pass_fds=[lock])\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "demo.lock")], check=True)
+    reader, writer = os.pipe()
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "demo.lock")], stdin=reader, check=True)
+    os.close(reader)
     with (tmp_path / "demo.lock").open() as lock, pytest.raises(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    threading.Timer(0.5, os.close, [writer]).start()  # the child ends
 
     with DataFolder(tmp_path):
         assert (tmp_path / "demo.lock").read_text() == f"{os.getpid()}\n"

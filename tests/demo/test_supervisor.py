@@ -17,7 +17,8 @@ from footfall_testing.waiting import wait_until
 
 OBEDIENT = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 STUBBORN = (
-    "import signal, time\nfor n in (signal.SIGTERM, signal.SIGINT): signal.signal(n, signal.SIG_IGN)\n"
+    "import os, signal, time\n"
+    "for n in (signal.SIGTERM, signal.SIGINT): signal.signal(n, lambda *_: os.write(1, b'told\\n'))\n"
     "print('up', flush=True)\ntime.sleep(600)\n"
 )
 
@@ -61,7 +62,7 @@ def test_a_dead_child_is_started_again(supervisor: Supervisor, said: list[str]) 
     assert first is not None
     os.kill(first, signal.SIGKILL)
 
-    assert supervisor.wait_until(lambda: supervisor.pid("worker") not in (None, first), 10)
+    assert supervisor.wait_until(lambda: supervisor.pid("worker") not in (None, first), 30)
     assert supervisor.deaths("worker") == 1
     assert "SIGKILL" in said[0]
     assert "worker.log" in said[0]
@@ -71,7 +72,7 @@ def test_a_child_that_cannot_run_is_tried_more_and_more_rarely(supervisor: Super
     """The wait before a restart doubles from failure to failure, so a broken child does not burn the machine."""
     supervisor.start(Child("broken", python("raise SystemExit('no such thing')")))
 
-    assert supervisor.wait_until(lambda: supervisor.deaths("broken") >= 3, 20)
+    assert supervisor.wait_until(lambda: supervisor.deaths("broken") >= 3, 60)
     assert [line.split(" again in ")[1].split(".")[0:2] for line in said[:3]] == [
         ["0", "5 s"],
         ["1 s", " Its log: " + str(supervisor.log_path("broken")).split(".")[0]],
@@ -93,8 +94,11 @@ def test_what_a_dead_child_started_goes_with_it(supervisor: Supervisor, tmp_path
     [before] = processes_with(mark + "-x")
     os.kill(supervisor.pid("parent") or 0, signal.SIGKILL)
 
-    assert supervisor.wait_until(lambda: processes_with(mark + "-x") not in ([], [before]), 10)
-    assert len(processes_with(mark + "-x")) == 1
+    def is_replaced() -> bool:
+        found = processes_with(mark + "-x")
+        return len(found) == 1 and found != [before]
+
+    assert supervisor.wait_until(is_replaced, 30)
 
 
 def test_stages_stop_one_after_the_other(tmp_path: Path, said: list[str]) -> None:
@@ -115,9 +119,11 @@ def test_stages_stop_one_after_the_other(tmp_path: Path, said: list[str]) -> Non
         for name, stage, slowness in (("database", 2, 0), ("edge-a", 1, 0.1), ("edge-b", 1, 0.2), ("sensors", 0, 0.4)):
             supervisor.start(Child(name, python(program, str(order), name, str(slowness)), stage=stage))
         names = ("database", "edge-a", "edge-b", "sensors")
-        assert supervisor.wait_until(lambda: all("up" in supervisor.log_end(name) for name in names), 20, every_s=0.05)
+        assert supervisor.wait_until(lambda: all("up" in supervisor.log_end(name) for name in names), 60, every_s=0.05)
 
-    assert order.read_text().split() == ["sensors", "edge-a", "edge-b", "database"]
+    first, *edges, last = order.read_text().split()
+    assert (first, last) == ("sensors", "database")
+    assert sorted(edges) == ["edge-a", "edge-b"], "told at the same time, they may end in any order"
     assert said == []
 
 
@@ -125,27 +131,26 @@ def test_a_child_that_does_not_end_is_killed(tmp_path: Path, said: list[str]) ->
     """After its grace a child that ignores the signal is killed, and people are told."""
     with Supervisor(tmp_path / "logs", say=said.append) as supervisor:
         supervisor.start(Child("stubborn", python(STUBBORN), grace_s=0.3))
-        assert supervisor.wait_until(lambda: "up" in supervisor.log_end("stubborn"), 20, every_s=0.05)
+        assert supervisor.wait_until(lambda: "up" in supervisor.log_end("stubborn"), 60, every_s=0.05)
         pid = supervisor.pid("stubborn")
 
     assert pid is not None
     assert not psutil.pid_exists(pid)
-    assert said == ["stubborn does not end; it is killed."]
+    assert set(said) == {"stubborn does not end; it is killed."}  # once more for each look at it until it is gone
 
 
 def test_a_log_is_bounded(tmp_path: Path) -> None:
     """A chatty child's log is moved aside at its size limit; the newest lines are in the two files."""
     program = (
-        "import time\nfor n in range(20000): print('line', n, flush=True)\nprint('done', flush=True)\ntime.sleep(600)"
+        "import time\nfor n in range(20000): print('line', n, flush=True)\n"
+        "while True: print('done', flush=True); time.sleep(0.2)"  # a line may be lost where the log is moved aside
     )
     with Supervisor(tmp_path / "logs", say=print, log_bytes=20_000) as supervisor:
         supervisor.start(Child("chatty", python(program)))
-        old = tmp_path / "logs" / "chatty.log.1"
-        assert supervisor.wait_until(
-            lambda: old.exists() and "done" in old.read_text() + supervisor.log_end("chatty"), 30, 0.01
-        )
+        old, log = tmp_path / "logs" / "chatty.log.1", tmp_path / "logs" / "chatty.log"
+        assert supervisor.wait_until(lambda: old.exists() and "done" in supervisor.log_end("chatty"), 60, 0.01)
+        supervisor.turn(0)  # what came since the last look may be more than the limit
 
-        log = tmp_path / "logs" / "chatty.log"
         assert log.stat().st_size < 20_000
         assert old.stat().st_size <= 20_000
         assert b"\0" not in log.read_bytes()
@@ -237,6 +242,8 @@ def test_a_second_ctrl_c_hurries(tmp_path: Path) -> None:
     process, mark = supervised(tmp_path, STUBBORN, grace=600)
     with process:
         process.send_signal(signal.SIGINT)
+        # Not before the first one was heard would another one be a second one.
+        wait_until(lambda: "told" in (tmp_path / "first.log").read_text(), what="the first child to be told")
         time.sleep(0.6)  # what is tested is that nothing happens in this time
         assert process.poll() is None
         assert len(processes_with(mark)) == 3
@@ -248,11 +255,13 @@ def test_a_second_ctrl_c_hurries(tmp_path: Path) -> None:
 
 def test_one_ctrl_c_that_arrives_twice_is_one(tmp_path: Path) -> None:
     """timeout(1) sends its signal to the process and to the group: the stop stays an orderly one."""
-    process, mark = supervised(tmp_path, STUBBORN, grace=1.5)
+    process, mark = supervised(tmp_path, STUBBORN, grace=600)
     with process:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
+        wait_until(lambda: "told" in (tmp_path / "first.log").read_text(), what="the first child to be told")
         time.sleep(0.8)
 
         assert len(processes_with(mark)) == 3
+        process.send_signal(signal.SIGINT)  # a second one, to get done
         assert process.wait(20) == 0

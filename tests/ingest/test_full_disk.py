@@ -91,9 +91,14 @@ def test_a_full_disk_under_the_database_loses_nothing(
             wait_until(lambda: "trying again" in log.read_text(), timeout=60, what="ingest to be refused")
             before = flood.stored
             ballast.unlink()
-            if server.process is not None and server.process.poll() is not None:
-                server.start()
-            assert flood.wait(200), f"{flood.stored} of {flood.total} stored"
+
+            def stored_all() -> bool:
+                # It may give up a moment after ingest was refused.
+                if server.process is not None and server.process.poll() is not None:
+                    server.start()
+                return flood.wait(1)
+
+            wait_until(stored_all, timeout=200, what=f"all {flood.total} reports to be stored")
         assert ingest.poll() is None
 
     assert before < flood.total

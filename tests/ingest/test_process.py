@@ -266,7 +266,8 @@ def test_a_broker_may_wait_longer_than_its_patience(mosquitto: Broker, database:
         return write_batch(connection, messages, **options)
 
     limits = {"max_reports": 5, "queue": 5}
-    settings = settings_for(mosquitto, database, unique, flush=limits)
+    # A broker waits half as long again as it was told: what is left must be longer than this machine is ever busy.
+    settings = settings_for(mosquitto, database, unique, flush=limits, mqtt={"keepalive_s": 10})
     with ingest(settings, write=slow), TestClient(mosquitto, f"{unique}-node") as node:
         wait_until(lambda: _probe(node, unique) or seen, what="the subscription", every=0.1)
         node.publish(on_topics(unique, reports(f"{unique}-1", 50)))
@@ -308,6 +309,7 @@ def test_prometheus_is_told(mosquitto: Broker, database: str, unique: str) -> No
             return {name: float(value) for name, value in lines}
 
         wait_until(lambda: values()["footfall_ingest_reports_duplicate_total"] == 1, what="the duplicate")
+        wait_until(lambda: values()["footfall_ingest_lag_seconds"] > 0, what="what is said last of a batch")
         found = values()
 
     assert found["footfall_ingest_reports_stored_total"] == 3

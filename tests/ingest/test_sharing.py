@@ -90,7 +90,7 @@ def test_one_that_takes_all_needs_nothing_of_the_kind(amqtt_broker: Broker, uniq
         wait_until(lambda: only.subscribed, what="the subscription")
         node.publish(counts(unique, 5))
         # This broker greets a client with everybody's retained messages, too.
-        ours = lambda: sum(one.topic.startswith(f"footfall/v1/{unique}/") for one in inbox._deliveries)  # noqa: E731
+        ours = lambda: sum(one.topic.startswith(f"footfall/v1/{unique}/") for one in list(inbox._deliveries))  # noqa: E731
         wait_until(lambda: ours() == 5, what="5 counts")
         only.check()
 
@@ -158,8 +158,7 @@ def test_a_slow_broker_is_waited_for_and_a_new_one_is_asked_anew(
     import os
     import signal
 
-    monkeypatch.setattr(probe, "VERDICT_S", 0.5)
-    monkeypatch.setattr(probe, "PATIENCE_S", 2.0)
+    monkeypatch.setattr(probe, "PATIENCE_S", 5.0)
     inbox = Inbox(LIMITS)
     slow = Broker(tmp_path / "slow", kind="mosquitto").start()
     other = Broker(tmp_path / "other", port=slow.port, kind="amqtt")

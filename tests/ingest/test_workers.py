@@ -96,7 +96,13 @@ def test_workers_share_the_work_and_a_dead_one_comes_back(
         after = running.workers()
         with Sender(mosquitto, unique[-20:], sensors=3, number=50) as sender:
             wait_until(lambda: sender.settled, timeout=60, what="notices for everything")
-        stored = [_value(port, "footfall_ingest_reports_stored_total") for port in ports]
+
+        def counted() -> list[float]:
+            return [_value(port, "footfall_ingest_reports_stored_total") for port in ports]
+
+        # The notice of one worker may tell of what the other has stored and not counted yet.
+        wait_until(lambda: sum(counted()) >= 150, what="everything in the metrics")
+        stored = counted()
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(30) == 0
 

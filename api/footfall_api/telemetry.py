@@ -14,6 +14,9 @@ UNMATCHED: Final = "unmatched"
 
 _KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
+INNER_KEY: Final = "footfall.inner"
+"""In the scope of a question that is part of another request."""
+
 
 class Telemetry:
     """All metrics of one API process; each has its own registry, so that tests can run several."""
@@ -72,7 +75,7 @@ class _PoolCollector(Collector):
 
 
 class MeasureRequests:
-    """Count and time every request, outside of everything else."""
+    """Count and time every request, outside of everything else; what a page asks the API for is part of the page."""
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
@@ -80,7 +83,7 @@ class MeasureRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note what came of it."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or INNER_KEY in scope:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()

@@ -9,14 +9,19 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import footfall_api
-from footfall_api.messages import FOR_BROWSER, LANGUAGES, Catalogue, Entry, catalogue
+from footfall_api.messages import LANGUAGES, Catalogue, Entry, catalogue
+from footfall_api.pages import PAGES
+from footfall_api.pages.frame import Page
 
 PACKAGE = Path(footfall_api.__file__).parent
 SOURCES = [
-    *PACKAGE.glob("page*.py"),
-    *(PACKAGE / "templates").glob("*.html"),
-    *(PACKAGE / "static/js").glob("*.js"),
+    *(PACKAGE / "pages").rglob("*.py"),
+    *(PACKAGE / "templates").rglob("*.html"),
+    *(PACKAGE / "static/js").rglob("*.js"),
 ]
+# `"nav." ~ page.key`: families of which every page has one.
+FRAME_FAMILIES = {"nav", "path"}
+IMPORT = re.compile(r"""(?:from|import\()\s*["']\.?/?([\w./]+\.js)["']""")
 CALL = re.compile(r"""\bt\(\s*["'`]([a-z_]+(?:\.[a-z_]+)+)["'`]""")
 # `status.${status}` and `state.${reason}`: families whose last word is data.
 FAMILY = re.compile(r"""["'`]([a-z_]+)\.\$\{""")
@@ -62,18 +67,45 @@ def test_no_key_is_left_over() -> None:
     unused = {
         key
         for key in catalogue("de").keys
-        if not re.search(rf"""["'`]{re.escape(key)}["'`]""", source) and key.split(".")[0] not in families
+        if not re.search(rf"""["'`]{re.escape(key)}["'`]""", source)
+        and key.split(".")[0] not in families | FRAME_FAMILIES
+        and key not in {"language.own", "language.region"}
     }
 
     assert unused == set()
 
 
-def test_scripts_get_what_they_ask_for() -> None:
-    """A key that a script asks for is among those sent to the browser."""
-    scripts = "\n".join(path.read_text(encoding="utf-8") for path in (PACKAGE / "static/js").glob("*.js"))
+def scripts_of(page: Page) -> str:
+    """The text of a page's script and of all that it imports of ours."""
+    folder, found, wanted = PACKAGE / "static/js", dict[str, str](), [f"{page.key}.js"]
+    while wanted:
+        name = wanted.pop()
+        if name not in found and (folder / name).exists():
+            found[name] = (folder / name).read_text(encoding="utf-8")
+            wanted += IMPORT.findall(found[name])
+    return "\n".join(found.values())
 
-    assert set(CALL.findall(scripts)) <= catalogue("de").for_browser().keys()
-    assert {key.split(".")[0] for key in catalogue("de").for_browser()} == FOR_BROWSER
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.key)
+def test_scripts_get_what_they_ask_for(page: Page) -> None:
+    """A key that a script of the page asks for is among those sent to the browser, and no family is sent in vain."""
+    asked = set(CALL.findall(scripts_of(page)))
+    families = set(FAMILY.findall(scripts_of(page)))
+
+    assert asked <= catalogue("de").for_browser(page.browser).keys()
+    assert set(page.browser) == {key.split(".")[0] for key in asked} | families
+
+
+def test_every_page_has_an_address_and_a_name() -> None:
+    """In every language, and no two pages of a language have the same address."""
+    for language in LANGUAGES:
+        t = catalogue(language)
+        addresses = [t(f"path.{page.key}") for page in PAGES]
+        assert len(set(addresses)) == len(addresses)
+        assert all(t(f"nav.{page.key}") for page in PAGES)
+        assert all(re.fullmatch(r"[a-z0-9-]*", address) for address in addresses)
+        if language == LANGUAGES[0]:  # those of the others begin with the language
+            assert not set(addresses) & {*LANGUAGES, "api", "static", "metrics", "healthz", "readyz"}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +142,7 @@ def test_a_number_chooses_the_plural_form() -> None:
 
 def test_an_unknown_key_or_word_is_a_fault() -> None:
     """A page with holes in its sentences is not served."""
-    t = Catalogue("de", {"a.b": "{count} mal"})
+    t = Catalogue("de", {"a.b": "{count} mal"}, "de_DE")
 
     with pytest.raises(KeyError):
         t("a.c")

@@ -9,8 +9,8 @@ import pytest
 from footfall_api.answers import Reason
 from footfall_api.board import Board, Reading, StationBoard
 from footfall_api.messages import catalogue
-from footfall_api.page_view import REASON_KEYS, PageView, heading, page_view, ring_radius, spark, status_of
-from footfall_api.place_map import WIDE
+from footfall_api.pages.now_view import REASON_KEYS, PageView, heading, page_view, ring_radius, spark, status_of
+from footfall_api.pages.place_map import WIDE
 
 ZONE = ZoneInfo("Europe/Berlin")
 AT = datetime(2026, 11, 23, 14, 32, 20, tzinfo=ZONE)

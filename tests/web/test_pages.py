@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 
-from footfall_api.pages import example_report, security_headers
+from footfall_api.pages.example import example_report
+from footfall_api.pages.frame import Tiles, security_headers
 from footfall_contract.report import REPORT_FIELDS, decode, encode_cbor
 from footfall_testing.web_city import City, CityMaker, feature, this_minute
 
@@ -101,14 +102,12 @@ def test_downloads_and_links_lead_somewhere(city: City) -> None:
 
 def test_tiles_widen_the_policy_by_one_origin() -> None:
     """A configured background adds its origin for pictures and requests, and nothing else."""
-    from footfall_api.pages import Tiles
-
     plain = security_headers(None)["Content-Security-Policy"].split("; ")
     tiled = security_headers(Tiles("https://t.example/{z}/{x}/{y}.png", "©", "t.example", "https://t.example"))
     wider = set(tiled["Content-Security-Policy"].split("; ")) - set(plain)
 
     assert wider == {
-        "img-src 'self' data: https://t.example",
+        "img-src 'self' data: blob: https://t.example",
         "connect-src 'self' https://t.example",
         "worker-src 'self'",
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from footfall_api.place_map import (
+from footfall_api.pages.place_map import (
     NARROW,
     NEAR_M,
     WIDE,

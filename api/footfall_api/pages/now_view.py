@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from footfall_api.board import Board, Reading, StationBoard
 from footfall_api.messages import Catalogue
-from footfall_api.place_map import TOTAL_CHARS, Format, Panel, Spot, panels
+from footfall_api.pages.place_map import TOTAL_CHARS, Format, Panel, Spot, panels
 
 SILENT_AFTER_S = 150
 """Reports come every few seconds, at most a minute's worth at a time; two missed minutes are silence."""

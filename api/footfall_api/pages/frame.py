@@ -1,0 +1,265 @@
+"""What all pages share: their addresses, languages and headers, the templates, and what is said when there is nothing.
+
+A `Page` is a key, a pattern and a function. The key names the page everywhere: its address and its place in the
+navigation (``path.{key}`` and ``nav.{key}`` in the catalogues), its template, style sheet and script. The function gets
+a `Here`, which knows the request, the language and the ways to the other pages, and gives a response.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import psycopg
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from footfall_api.messages import LANGUAGES, Catalogue, catalogue
+from footfall_api.pages.inner import RefusedError, ask
+from footfall_api.settings import ApiSettings
+
+log = logging.getLogger(__name__)
+
+STATIC: Final = Path(__file__).parents[1] / "static"
+_A_YEAR: Final = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page in all languages."""
+
+    key: str
+    """Its name in the catalogues (``path.{key}``, ``nav.{key}``)."""
+    answer: Callable[["Here"], Awaitable[Response]]
+    """Answers a request. `RefusedError`, psycopg.Error and OSError that it raises are told in the page's own dress."""
+    more: tuple[str, ...] = ()
+    """What may follow its address, as route patterns: ``/{station}``."""
+    browser: tuple[str, ...] = ()
+    """Families of sentences (first parts of their keys) that its scripts say, too."""
+    in_nav: bool = True
+    """Whether the navigation at the top leads to it; the foot of the page leads to the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A configured map background; `host` is named on the page, `origin` is allowed in the policy."""
+
+    url: str
+    attribution: str
+    host: str
+    origin: str
+
+
+class Pages:
+    """Everything about the pages that does not change from one request to the next."""
+
+    def __init__(self, settings: ApiSettings, version: str, pages: Sequence[Page]) -> None:
+        self.settings = settings
+        self.version = version
+        self.pages = {page.key: page for page in pages}
+        self.tiles = _tiles(settings)
+        self.headers = security_headers(self.tiles)
+        self.templates = Environment(
+            loader=PackageLoader("footfall_api"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    @staticmethod
+    def path(key: str, language: str) -> str:
+        """The address of a page, without the path under which the application is mounted."""
+        root = "/" if language == LANGUAGES[0] else f"/{language}/"
+        return root + catalogue(language)(f"path.{key}")
+
+    def routes(self, page: Page, language: str) -> list[str]:
+        """The patterns of all addresses of a page."""
+        path = self.path(page.key, language)
+        return [path, *(path.rstrip("/") + more for more in page.more)]
+
+
+def static_version() -> str:
+    """A short hash of the pages' files. It is part of their addresses, so that browsers may keep them for good."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(STATIC)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class Files(StaticFiles):
+    """Static files that never change under their address."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, to be kept for a year."""
+        response = await super().get_response(path, scope)
+        if response.status_code in {200, 206, 304}:
+            response.headers["Cache-Control"] = _A_YEAR
+        return response
+
+
+def _tiles(settings: ApiSettings) -> Tiles | None:
+    url = settings.map.tiles_url
+    if not url:
+        return None
+    parts = urlsplit(url)
+    return Tiles(url, settings.map.tiles_attribution, parts.netloc, f"{parts.scheme}://{parts.netloc}")
+
+
+def security_headers(tiles: Tiles | None) -> dict[str, str]:
+    """What every page is sent with. Nothing inline, nothing from elsewhere but tiles, no cookies, no framing."""
+    beyond = f" {tiles.origin}" if tiles else ""
+    policy = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        # The map library draws its buttons from data: addresses in its style sheet. A chart that is saved as a picture
+        # is drawn from a blob: of the page's own making.
+        "img-src": f"'self' data: blob:{beyond}" if tiles else "'self' blob:",
+        "connect-src": f"'self'{beyond}",
+        "worker-src": "'self'" if tiles else "'none'",
+        "manifest-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        # Tile servers want to know who asks; they get the origin, never the chosen station.
+        "Referrer-Policy": "strict-origin" if tiles else "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-cache",
+    }
+
+
+def base_of(request: Request) -> str:
+    """The path under which the application is mounted; without a slash at its end."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A request for a page: who asks, in which language, and the ways to the other pages."""
+
+    request: Request
+    page: Page
+    language: str
+    pages: Pages
+    t: Catalogue = field(init=False)
+    base: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "t", catalogue(self.language))
+        object.__setattr__(self, "base", base_of(self.request))
+
+    @property
+    def static(self) -> str:
+        """The address under which the pages' files are; without a slash at its end."""
+        return f"{self.base}/static/{self.pages.version}"
+
+    @property
+    def settings(self) -> ApiSettings:
+        """The settings of the API."""
+        return self.pages.settings
+
+    def query(self, name: str) -> str | None:
+        """The last value of a parameter; None if it is absent or empty."""
+        return self.request.query_params.get(name) or None
+
+    def queries(self, name: str) -> list[str]:
+        """All values of a parameter that may be given several times, without the empty ones."""
+        return [value for value in self.request.query_params.getlist(name) if value]
+
+    def url(self, key: str, *more: str, language: str | None = None, **query: object) -> str:
+        """The address of a page in this language, or in another one; `query` without what is None or empty.
+
+        `more` follows the page's address, such as the id of a station. A list in `query` is given several times.
+        """
+        path = "/".join([self.pages.path(key, language or self.language), *(quote(part, safe="") for part in more)])
+        words = {name.rstrip("_"): value for name, value in query.items() if value not in (None, "", [], ())}
+        return self.base + path.replace("//", "/") + (f"?{urlencode(words, doseq=True)}" if words else "")
+
+    def data_url(self, path: str, **query: object) -> str:
+        """The address of an answer of the API: ``data_url("stations/markt/counts", from_="2026-03-01")``."""
+        words = {name.rstrip("_"): value for name, value in query.items() if value not in (None, "", [], ())}
+        return f"{self.base}/api/v1/{path}" + (f"?{urlencode(words, doseq=True)}" if words else "")
+
+    def languages(self) -> list[tuple[str, str, str]]:
+        """Code, own name and address of this very view in each language."""
+        query = self.request.url.query
+        more = [str(value) for value in self.request.path_params.values()]
+        tail = f"?{query}" if query else ""
+        return [
+            (code, catalogue(code)("language.own"), self.url(self.page.key, *more, language=code) + tail)
+            for code in LANGUAGES
+        ]
+
+    async def ask(self, path: str, **query: object) -> Any:
+        """The JSON that the API answers to this very visitor: ``await here.ask("stations/markt/counts", to="…")``.
+
+        Raises:
+            RefusedError: the API refuses the question.
+        """
+        words = {name.rstrip("_"): value for name, value in query.items() if value not in (None, "", [], ())}
+        return await ask(self.request, f"/api/v1/{path}", urlencode(words, doseq=True))
+
+    def boot(self, **content: Any) -> str:
+        """What the scripts of this page need to know, as JSON for a data block: language, sentences, and `content`."""
+        told = {
+            "language": self.language,
+            "locale": str(self.t.locale).replace("_", "-"),
+            "words": self.t.for_browser(self.page.browser),
+            "static": self.static,
+            "base": self.base,
+            **content,
+        }
+        # A closing tag inside a text would end the data block.
+        return json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
+
+    def page_of(
+        self, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> Response:
+        """The page as `template` writes it, with the headers that all pages have."""
+        html = self.pages.templates.get_template(template).render(
+            here=self,
+            t=self.t,
+            language=self.language,
+            base=self.base,
+            static=self.static,
+            city=self.settings.city,
+            public=self.settings.public,
+            attribution=self.settings.attribution,
+            tiles=self.pages.tiles,
+            url=self.url,
+            data_url=self.data_url,
+            **values,
+        )
+        return HTMLResponse(html, status_code=status, headers={**self.pages.headers, **(headers or {})})
+
+
+def serve(page: Page, language: str) -> Callable[[Request], Awaitable[Response]]:
+    """The function behind a page's address: its answer, or in the page's own dress why there is none."""
+    return partial(_serve, page, language)
+
+
+async def _serve(page: Page, language: str, request: Request) -> Response:
+    here = Here(request, page, language, request.app.state.pages)
+    try:
+        return await page.answer(here)
+    except RefusedError as refused:
+        if refused.status < 500:
+            return here.page_of("refused.html", status=refused.status, refused=refused)
+        log.warning("page without numbers: %s", refused)
+    except (psycopg.Error, OSError) as error:
+        log.warning("page without numbers: %s", error)
+    return here.page_of("trouble.html", status=503, headers={"Retry-After": "30"})

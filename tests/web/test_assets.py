@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """tools/web_assets.py as a module."""
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    sys.modules.pop("web_assets", None)
+    for name in ("web_assets", "check_scripts"):
+        sys.modules.pop(name, None)
     import web_assets
 
     return web_assets
@@ -45,11 +46,12 @@ def test_the_lock_names_packages_and_hashes_and_no_registry() -> None:
 
 
 def test_the_lock_fits_every_machine() -> None:
-    """The bundler's programs for Linux and macOS, on Intel and ARM, are all locked."""
+    """The programs of bundler and type checker for Linux and macOS, on Intel and ARM, are all locked."""
     packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
 
     for platform in ("linux-x64", "linux-arm64", "linux-arm", "darwin-x64", "darwin-arm64"):
         assert f"node_modules/@esbuild/{platform}" in packages
+        assert f"node_modules/@typescript/typescript-{platform}" in packages
 
 
 def test_files_are_stale_as_soon_as_an_input_changes(tool: ModuleType, tree: Path) -> None:
@@ -128,3 +130,46 @@ def test_the_bundle_is_there_with_its_licences(tool: ModuleType) -> None:
     for package in ("echarts 6", "zrender 6", "maplibre-gl 6"):
         assert f"\n{package}" in licences
     assert "esbuild" not in licences
+
+
+@pytest.fixture
+def scripts(tool: ModuleType, tmp_path: Path) -> Path:
+    """A source tree with our scripts and what checks them."""
+    if not tool.is_fresh_for_tests() or tool.find_node() is None:
+        pytest.skip("TypeScript or Node.js is not installed: run tools/web_assets.py")
+    for name in ("jsconfig.json", "package.json"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("api/footfall_api/static/js", "tools/web_entries", "tools/web_types"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    return tmp_path
+
+
+def test_our_scripts_hold_to_their_types(tool: ModuleType, scripts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """TypeScript has no complaint about any of our scripts; and it has one as soon as something does not fit."""
+    import check_scripts
+
+    assert check_scripts.main(scripts) == 0, capfd.readouterr().out
+
+    (scripts / "api/footfall_api/static/js/odd.js").write_text(
+        'import { Words } from "./words.js";\n'
+        "/** @param {Words} words @param {Told} told */\n"
+        "export const odd = (words, told) => [words.number(told.locale), told.langauge];\n"
+    )
+    assert check_scripts.main(scripts) != 0
+    said = capfd.readouterr().out
+    assert "'string' is not assignable to parameter of type 'number'" in said
+    assert "'langauge' does not exist on type 'Told'" in said
+
+
+def test_what_is_missing_to_check_scripts_is_said(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without TypeScript, or without Node, there is a sentence and not a silent success."""
+    import check_scripts
+
+    assert check_scripts.main(tmp_path) == 2
+    assert "TypeScript is missing" in capsys.readouterr().err
+    monkeypatch.setattr(tool, "find_node", lambda: None)
+    assert check_scripts.main(tmp_path) == 2
+    assert "Node.js is missing" in capsys.readouterr().err

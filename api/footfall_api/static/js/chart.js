@@ -3,6 +3,8 @@
 
 import { label } from "./rules.js";
 
+/** @typedef {NonNullable<NonNullable<import("echarts").MarkAreaComponentOption["data"]>[number]>} MarkArea */
+
 const MINUTE = 60_000;
 const LABEL_EVERY_MIN = { wide: 10, narrow: 15 };
 
@@ -10,8 +12,14 @@ export class Chart {
   #boot;
   #chart;
   #element;
+  /** @type {Station | null} */
   #station = null;
 
+  /**
+   * @param {HTMLElement} element
+   * @param {Pick<typeof import("echarts/core"), "init">} library
+   * @param {NowBoot} boot
+   */
   constructor(element, library, boot) {
     this.#boot = boot;
     this.#element = element;
@@ -23,6 +31,7 @@ export class Chart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
   }
 
+  /** @param {Station} station */
   show(station) {
     this.#station = station;
     this.#draw();
@@ -34,13 +43,18 @@ export class Chart {
     this.#chart.setOption(this.#option(station, colours(this.#element)), { notMerge: false, replaceMerge: ["series"] });
   }
 
+  /**
+   * @param {Station} station
+   * @param {ReturnType<typeof colours>} colour
+   * @returns {import("echarts").EChartsOption}
+   */
   #option(station, colour) {
     const { words } = this.#boot;
     const { minutes, timezone: zone } = station;
-    const [first, last] = [minutes[0].start, minutes.at(-1).end];
+    const [first, last] = [minutes[0].start, minutes[minutes.length - 1].end];
     const narrow = this.#element.clientWidth < 420;
     const every = (narrow ? LABEL_EVERY_MIN.narrow : LABEL_EVERY_MIN.wide) * MINUTE;
-    const hours = ticks(first, last, every, minutes, (ms) => words.clock(ms, zone));
+    const hours = ticks(every, minutes, (ms) => words.clock(ms, zone));
     const peak = Math.max(4, ...minutes.flatMap(({ counts }) => Object.values(counts).map((count) => count ?? 0)));
     const top = niceTop(peak);
     const both = station.directions.includes("out");
@@ -57,7 +71,7 @@ export class Chart {
         backgroundColor: colour.sheet,
         borderColor: colour.quiet,
         textStyle: { color: colour.ink },
-        formatter: (points) => this.#tip(points[0]?.dataIndex),
+        formatter: (points) => this.#tip((Array.isArray(points) ? points[0] : points)?.dataIndex),
       },
       xAxis: {
         type: "value",
@@ -85,9 +99,15 @@ export class Chart {
     };
   }
 
+  /**
+   * @param {string} key
+   * @param {Reading[]} minutes
+   * @param {ReturnType<typeof colours>} colour
+   * @returns {import("echarts").BarSeriesOption}
+   */
   #bars(key, minutes, colour) {
     const sign = key === "out" ? -1 : 1;
-    const fill = { in: colour.in, out: colour.out, undirected: colour.both }[key];
+    const fill = key === "in" ? colour.in : key === "out" ? colour.out : colour.both;
     return {
       id: key,
       type: "bar",
@@ -109,17 +129,22 @@ export class Chart {
     };
   }
 
-  // The counting line itself, the gaps, and the minute that is still running.
+  /**
+   * The counting line itself, the gaps, and the minute that is still running.
+   * @param {Reading[]} minutes
+   * @param {boolean} narrow
+   * @param {ReturnType<typeof colours>} colour
+   * @param {object} text
+   * @returns {import("echarts").BarSeriesOption}
+   */
   #marks(minutes, narrow, colour, text) {
     const { words } = this.#boot;
-    const gaps = stretches(minutes).map(([from, to], index, all) => [
-      {
-        xAxis: from,
-        name: widest(all) === index && to - from >= (narrow ? 22 : 14) * MINUTE ? words.t("live.gap") : "",
-      },
-      { xAxis: to },
-    ]);
-    const open = minutes.at(-1);
+    const gaps = stretches(minutes).map(([from, to], index, all) => ({
+      from,
+      to,
+      name: widest(all) === index && to - from >= (narrow ? 22 : 14) * MINUTE ? words.t("live.gap") : "",
+    }));
+    const open = minutes[minutes.length - 1];
     return {
       id: "marks",
       type: "bar",
@@ -128,10 +153,10 @@ export class Chart {
       markArea: {
         silent: true,
         data: [
-          ...gaps.map(([from, to]) => [
-            { ...from, itemStyle: { color: colour.gap }, label: { ...text, position: "inside" } },
-            to,
-          ]),
+          ...gaps.map(({ from, to, name }) => /** @type {MarkArea} */ ([
+            { xAxis: from, name, itemStyle: { color: colour.gap }, label: { ...text, position: "inside" } },
+            { xAxis: to },
+          ])),
           [
             {
               xAxis: open.start,
@@ -146,11 +171,14 @@ export class Chart {
     };
   }
 
-  // The tooltip is made of elements, because the page allows no inline style.
+  /**
+   * The tooltip is made of elements, because the page allows no inline style.
+   * @param {number | undefined} index
+   */
   #tip(index) {
     const station = this.#station;
-    const reading = station.minutes[index];
-    if (!reading) return "";
+    const reading = station?.minutes[index ?? -1];
+    if (!station || !reading) return "";
     const { words, directions } = this.#boot;
     const table = document.createElement("table");
     table.createCaption().textContent = words.t("live.clock", { time: words.clock(reading.start, station.timezone) });
@@ -174,13 +202,21 @@ export class Chart {
   }
 }
 
-// Full steps of an hour as the station's clock shows them (a zone may be off by three quarters of an hour).
-function ticks(first, last, every, minutes, clock) {
+/**
+ * Full steps of an hour as the station's clock shows them (a zone may be off by three quarters of an hour).
+ * @param {number} every in milliseconds
+ * @param {Reading[]} minutes
+ * @param {(ms: number) => string} clock
+ */
+function ticks(every, minutes, clock) {
   const step = every / MINUTE;
   return minutes.map(({ start }) => start).filter((ms) => Number(clock(ms).slice(-2)) % step === 0);
 }
 
-// The next of 4, 10, 20, 40, 100 … so that the axis keeps still while counts move, and its half is a whole number.
+/**
+ * The next of 4, 10, 20, 40, 100 … so that the axis keeps still while counts move, and its half is a whole number.
+ * @param {number} peak
+ */
 function niceTop(peak) {
   let unit = 1;
   for (;;) {
@@ -189,24 +225,31 @@ function niceTop(peak) {
   }
 }
 
-// Runs of minutes without a measurement, as [from, to] in milliseconds.
+/**
+ * Runs of minutes without a measurement, as [from, to] in milliseconds.
+ * @param {Reading[]} minutes
+ */
 function stretches(minutes) {
+  /** @type {[from: number, to: number][]} */
   const found = [];
   for (const { start, end, count } of minutes) {
     if (count !== null) continue;
-    if (found.length && found.at(-1)[1] === start) found.at(-1)[1] = end;
+    const last = found.at(-1);
+    if (last && last[1] === start) last[1] = end;
     else found.push([start, end]);
   }
   return found;
 }
 
+/** @param {[from: number, to: number][]} all */
 function widest(all) {
   return all.reduce((best, [from, to], index) => (to - from > all[best][1] - all[best][0] ? index : best), 0);
 }
 
+/** @param {HTMLElement} element */
 function colours(element) {
   const style = getComputedStyle(element);
-  const of = (name) => style.getPropertyValue(`--${name}`).trim();
+  const of = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
   return {
     ink: of("ink"), quiet: of("quiet"), hair: of("hair"), sheet: of("sheet"), in: of("in"), out: of("out"),
     both: of("both"), gap: of("gap"), running: of("running"), font: style.fontFamily,

@@ -1,20 +1,25 @@
 // The last hour of the chosen station: chart, sentence and table, always from the same minutes.
 
+import { byId } from "./elements.js";
 import { chartText, label, stateText } from "./rules.js";
 import { setText } from "./stations.js";
 
 export class Hour {
   #boot;
+  /** @type {import("./chart.js").Chart | null} */
   #chart = null;
+  /** @type {Station | null} */
   #station = null;
 
+  /** @param {NowBoot} boot */
   constructor(boot) {
     this.#boot = boot;
-    this.plot = document.getElementById("plot");
-    this.body = document.getElementById("minutes-body");
+    this.plot = byId("plot");
+    this.body = byId("minutes-body", HTMLTableSectionElement);
     this.#loadChart();
   }
 
+  /** @param {Station} station */
   show(station) {
     const other = this.#station?.id !== station.id;
     this.#station = station;
@@ -49,11 +54,14 @@ export class Hour {
       // What explains the missing chart is said; the empty frame it would be in is not.
       this.plot.removeAttribute("aria-hidden");
       this.plot.classList.add("is-failed");
-      document.getElementById("minutes").open = true;
+      byId("minutes", HTMLDetailsElement).open = true;
     }
   }
 
-  // The arrows are those of the station's row in the table.
+  /**
+   * The arrows are those of the station's row in the table.
+   * @param {Station} station
+   */
   #showKeys(station) {
     const { words, directions } = this.#boot;
     const arrows = document.querySelectorAll(`.board tr[data-station="${station.id}"] .arrow`);
@@ -64,13 +72,14 @@ export class Hour {
       span.append(label(station, key, directions, words));
       return span;
     });
-    document.getElementById("chart-keys").replaceChildren(...keys);
+    byId("chart-keys").replaceChildren(...keys);
   }
 
+  /** @param {Station} station */
   #showHead(station) {
     const { words, directions } = this.#boot;
-    const head = document.getElementById("minutes-head");
-    const [minute, state] = [head.firstElementChild, head.lastElementChild];
+    const head = byId("minutes-head");
+    const [minute, state] = [head.firstElementChild ?? "", head.lastElementChild ?? ""];
     const names = station.directions.map((key) => label(station, key, directions, words));
     if (names.length > 1) names.push(words.t("chart.total"));
     const cells = names.map((name) => {
@@ -83,9 +92,10 @@ export class Hour {
     head.replaceChildren(minute, ...cells, state);
   }
 
+  /** @param {Station} station */
   #showRows(station) {
     const { words } = this.#boot;
-    const write = (count) => (count === null ? words.t("live.dash") : words.number(count));
+    const write = (/** @type {number | null} */ count) => (count === null ? words.t("live.dash") : words.number(count));
     const rows = [...station.minutes].reverse().map((reading, index) => {
       const counts = station.directions.map((key) => write(reading.counts[key]));
       if (counts.length > 1) counts.push(write(reading.count));
@@ -96,7 +106,8 @@ export class Hour {
     rows.forEach(({ reading, cells }, index) => {
       const row = this.body.rows[index] ?? this.body.insertRow();
       if (row.cells.length !== columns) row.replaceChildren(...emptyCells(columns));
-      const time = row.cells[0].firstElementChild;
+      const time = row.cells[0].querySelector("time");
+      if (!time) return;
       const iso = new Date(reading.start).toISOString();
       if (time.dateTime !== iso) time.dateTime = iso;
       setText(time, words.clock(reading.start, station.timezone));
@@ -105,6 +116,7 @@ export class Hour {
   }
 }
 
+/** @param {number} columns */
 function emptyCells(columns) {
   const head = document.createElement("th");
   head.scope = "row";

@@ -4,13 +4,21 @@
 const STALLED_AFTER_MS = 100_000;
 const LONGEST_WAIT_MS = 30_000;
 
+/**
+ * @param {string} address
+ * @param {{
+ *   onStations: (at: number, stations: StreamStation[], whole: boolean) => void,
+ *   onLost: () => void,
+ * }} told `at`: milliseconds since 1970; `whole`: these are all stations, not only those that changed
+ */
 export function follow(address, { onStations, onLost }) {
+  /** @type {EventSource | null} */
   let source = null;
   let wait = 1000;
   let retry = 0;
   let watch = 0;
 
-  const receive = (whole) => (event) => {
+  const receive = (/** @type {boolean} */ whole) => (/** @type {MessageEvent<string>} */ event) => {
     wait = 1000;
     heard();
     const { at, stations } = JSON.parse(event.data);
@@ -25,7 +33,7 @@ export function follow(address, { onStations, onLost }) {
   // The browser tries again by itself after a broken line, but gives up after an answer that is an error.
   const failed = () => {
     onLost();
-    if (source.readyState === EventSource.CLOSED) later();
+    if (source?.readyState === EventSource.CLOSED) later();
   };
 
   const later = () => {
@@ -50,8 +58,8 @@ export function follow(address, { onStations, onLost }) {
 
   // A page that was put away while the line was down looks again as soon as it is back in front.
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && source.readyState !== EventSource.OPEN) open();
+    if (!document.hidden && source?.readyState !== EventSource.OPEN) open();
   });
-  window.addEventListener("online", () => source.readyState !== EventSource.OPEN && open());
+  window.addEventListener("online", () => source?.readyState !== EventSource.OPEN && open());
   open();
 }

@@ -1,6 +1,10 @@
 // How a board is shown: the same rules as page_view.py, which wrote the page first. No document here, no clock.
 
-// The board of one station as it is on the stream, with times as milliseconds and its minutes as readings.
+/**
+ * The board of one station as it is on the stream, with times as milliseconds and its minutes as readings.
+ * @param {StreamStation} station
+ * @returns {Station}
+ */
 export function read(station) {
   const { minutes } = station;
   const first = Date.parse(minutes.start);
@@ -22,40 +26,58 @@ export function read(station) {
   };
 }
 
+/** @param {StreamReading} reading @returns {Reading} */
 function times(reading) {
   return { ...reading, start: Date.parse(reading.start), end: Date.parse(reading.end) };
 }
 
-// Passages in the minutes that were measured; null if none was.
+/**
+ * Passages in the minutes that were measured; null if none was.
+ * @param {Pick<Reading, "count">[]} readings
+ * @returns {number | null}
+ */
 export function sum(readings) {
   const counts = readings.map((reading) => reading.count).filter((count) => count !== null);
   return counts.length ? counts.reduce((a, b) => a + b, 0) : null;
 }
 
-// The figure before it is written: a count, or null, and whether it is only a lower bound.
+/**
+ * The figure before it is written: a count, or null, and whether it is only a lower bound.
+ * @param {Station} station
+ * @param {number} at
+ * @param {Rules} rules
+ */
 export function today(station, at, rules) {
   const { count } = station.today;
   return { count, atLeast: count !== null && missing(station.today, at, rules) > rules.onTheirWayS };
 }
 
+/** @param {Station} station @param {number} minutes @param {number} at @param {Rules} rules */
 export function recent(station, minutes, at, rules) {
   const readings = station.minutes.slice(-minutes);
   const count = sum(readings);
   return { count, atLeast: count !== null && hasGap(readings, at, rules) };
 }
 
-// Seconds of the reading up to `at` that were not measured; 0 where the API calls it complete.
+/**
+ * Seconds of the reading up to `at` that were not measured; 0 where the API calls it complete.
+ * @param {Reading} reading
+ * @param {number} at
+ * @param {Rules} rules
+ */
 export function missing(reading, at, rules) {
   const coverage = reading.coverage ?? 0;
   if (coverage >= rules.complete) return 0;
   return (Math.max(0, Math.min(at, reading.end) - reading.start) / 1000) * (1 - coverage);
 }
 
+/** @param {Reading[]} readings @param {number} at @param {Rules} rules */
 function hasGap(readings, at, rules) {
   const ripe = at - rules.onTheirWayS * 1000;
   return readings.some((reading) => reading.end <= ripe && reading.state !== "measured");
 }
 
+/** @param {Station} station @param {number} at @param {Rules} rules */
 export function statusOf(station, at, rules) {
   if (station.updated === null) return "never";
   const silence = (at - station.updated) / 1000;
@@ -65,11 +87,17 @@ export function statusOf(station, at, rules) {
   return sum(station.minutes) ? "measured" : "quiet";
 }
 
+/**
+ * @param {string} status
+ * @param {Station} station
+ * @param {number} at
+ * @param {import("./words.js").Words} words
+ */
 export function statusText(status, station, at, words) {
   if (station.updated === null) return words.t("status.never");
   const zone = station.timezone;
   const time = words.clock(station.updated, zone);
-  if (status === "last_day") {
+  if (status === "last_day" && station.last_day !== null) {
     const { count, start, end } = station.last_day;
     return words.t("status.last_day", {
       date: words.date(start, zone),
@@ -86,11 +114,22 @@ export function statusText(status, station, at, words) {
   return words.t(`status.${status}`, { time, coverage });
 }
 
+/**
+ * @param {Station} station
+ * @param {string} key
+ * @param {Record<string, string>} directions
+ * @param {import("./words.js").Words} words
+ */
 export function label(station, key, directions, words) {
   return station.labels[key] ?? words.t(directions[key]);
 }
 
-// The state of a minute in words; a missing one says why.
+/**
+ * The state of a minute in words; a missing one says why.
+ * @param {Reading} reading
+ * @param {boolean} running
+ * @param {import("./words.js").Words} words
+ */
 export function stateText(reading, running, words) {
   if (running) return words.t("state.running");
   if (reading.state === "missing") {
@@ -102,7 +141,12 @@ export function stateText(reading, running, words) {
   return words.t(state in words.words ? state : "state.measured");
 }
 
-// The chart in a sentence or two.
+/**
+ * The chart in a sentence or two.
+ * @param {Station} station
+ * @param {Record<string, string>} directions
+ * @param {import("./words.js").Words} words
+ */
 export function chartText(station, directions, words) {
   const { minutes, timezone } = station;
   const count = sum(minutes);
@@ -125,23 +169,40 @@ export function chartText(station, directions, words) {
   );
 }
 
-// The map in a sentence: how much is going on, and where most.
+/**
+ * The map in a sentence: how much is going on, and where most.
+ * @param {Station[]} stations
+ * @param {Rules} rules
+ * @param {import("./words.js").Words} words
+ */
 export function summary(stations, rules, words) {
-  const counts = stations.map((station) => [sum(station.minutes.slice(-rules.recentMinutes)), station.name]);
-  const measured = counts.filter(([count]) => count !== null);
+  const measured = stations.flatMap((station) => {
+    const count = sum(station.minutes.slice(-rules.recentMinutes));
+    return count === null ? [] : [{ count, top: station.name }];
+  });
   if (!measured.length) return words.t("live.none");
-  const total = measured.reduce((all, [count]) => all + count, 0);
+  const total = measured.reduce((all, { count }) => all + count, 0);
   if (total === 0) return words.t("live.quiet");
-  const [count, top] = measured.reduce((a, b) => (b[0] > a[0] ? b : a));
+  const { count, top } = measured.reduce((a, b) => (b.count > a.count ? b : a));
   return words.t("live.summary", { top, top_count: words.number(count) }, total);
 }
 
-// Radius of the ring around a dot: the area between the two is proportional to the count.
-export function ringRadius(count, { dot, ring, ringMax }) {
-  return Math.min(Math.sqrt(dot ** 2 + (ring ** 2 * (count ?? 0)) / 100), ringMax).toFixed(1);
+/**
+ * Radius of the ring around a dot: the area between the two is proportional to the count.
+ * @param {number | null} count
+ * @param {DOMStringMap} sizes what the server wrote beside the ring: `dot`, `ring` and `ringMax`
+ */
+export function ringRadius(count, sizes) {
+  const [dot, ring, most] = [Number(sizes.dot), Number(sizes.ring), Number(sizes.ringMax)];
+  return Math.min(Math.sqrt(dot ** 2 + (ring ** 2 * (count ?? 0)) / 100), most).toFixed(1);
 }
 
-// The last hour in little, as path data: first direction up, second down, what was not measured as gaps.
+/**
+ * The last hour in little, as path data: first direction up, second down, what was not measured as gaps.
+ * @param {Reading[]} minutes
+ * @param {Rules} rules
+ * @returns {Record<string, string>}
+ */
 export function spark(minutes, rules) {
   const half = rules.sparkHalf;
   const peak = Math.max(0, ...minutes.flatMap((reading) => Object.values(reading.counts).map((count) => count ?? 0)));

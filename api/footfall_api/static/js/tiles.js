@@ -1,21 +1,35 @@
 // The map with a background, where the operator has configured tiles: MapLibre GL in place of the drawing.
 // The drawing stays wherever that cannot be: no WebGL, no library, or no tile that arrives.
 
+/** @typedef {typeof import("maplibre-gl")} Library */
+/** @typedef {{ left: number, top: number, right: number, bottom: number }} Box in pixels of the map */
+/** @typedef {{ x: number, y: number }} Point */
+
 // Where a label may stand as seen from its dot: first beside it, then above and below, then at the corners.
+/** @type {[across: number, down: number][]} */
 const SIDES = [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [-1, -1], [1, 1], [-1, 1]];
 const APART = { beside: 12, corner: 7 };
 const SVG = "http://www.w3.org/2000/svg";
 const LINE_COLOUR = "#1d2427";
 
+/**
+ * @param {NowBoot} boot with `tiles`
+ * @param {() => void} refresh called when marks have come that show no numbers yet
+ */
 export async function showTiles(boot, refresh) {
-  const library = await import(boot.tiles.library);
-  await addStyle(boot.tiles.style);
+  const { tiles } = boot;
+  if (!tiles) return;
+  /** @type {Library} */
+  const library = await import(tiles.library);
+  await addStyle(tiles.style);
+  /** @type {NodeListOf<HTMLElement>} */
   const figures = document.querySelectorAll(".map[data-place]");
   for (const figure of figures) {
-    showPlace(library, figure, boot.tiles.places[Number(figure.dataset.place)], boot, refresh);
+    showPlace(library, figure, tiles.places[Number(figure.dataset.place)], tiles.url, boot.words, refresh);
   }
 }
 
+/** @param {string} address */
 function addStyle(address) {
   const link = document.createElement("link");
   link.rel = "stylesheet";
@@ -28,17 +42,26 @@ function addStyle(address) {
   return loaded;
 }
 
-function showPlace(library, figure, spots, boot, refresh) {
+/**
+ * @param {Library} library
+ * @param {HTMLElement} figure
+ * @param {Spot[]} spots
+ * @param {string} url
+ * @param {import("./words.js").Words} words
+ * @param {() => void} refresh
+ */
+function showPlace(library, figure, spots, url, words, refresh) {
   const ground = figure.querySelector(".map-ground");
+  if (!ground) return;
   const container = document.createElement("div");
   container.className = "tiles";
   ground.append(container);
-  const { words } = boot;
+  /** @type {import("maplibre-gl").Map} */
   let map;
   try {
     map = new library.Map({
       container,
-      style: style(boot.tiles.url, spots),
+      style: style(url, spots),
       bounds: bounds(library, spots),
       fitBoundsOptions: { padding: padding(ground), maxZoom: 17 },
       maxZoom: 19,
@@ -47,7 +70,7 @@ function showPlace(library, figure, spots, boot, refresh) {
       dragRotate: false,
       pitchWithRotate: false,
       locale: {
-        "Map.Title": ground.querySelector("svg").getAttribute("aria-label"),
+        "Map.Title": ground.querySelector("svg")?.getAttribute("aria-label") ?? "",
         "NavigationControl.ZoomIn": words.t("live.tiles_closer"),
         "NavigationControl.ZoomOut": words.t("live.tiles_farther"),
         "CooperativeGesturesHandler.WindowsHelpText": words.t("live.tiles_wheel", { key: words.t("live.tiles_ctrl") }),
@@ -56,7 +79,7 @@ function showPlace(library, figure, spots, boot, refresh) {
       },
     });
   } catch (error) {
-    console.info("no map background here, the drawing stays:", error.message);
+    console.info("no map background here, the drawing stays:", error instanceof Error ? error.message : error);
     container.remove();
     return;
   }
@@ -70,9 +93,9 @@ function showPlace(library, figure, spots, boot, refresh) {
   map.on("sourcedata", (event) => {
     if (arrived || event.sourceId !== "tiles" || event.tile?.state !== "loaded") return;
     arrived = true;
-    const marks = spots.map((spot) => addMark(library, map, ground, spot));
+    const marks = spots.flatMap((spot) => addMark(library, map, ground, spot) ?? []);
     ground.classList.add("has-tiles");
-    figure.querySelector(".map-credit").hidden = false;
+    figure.querySelector(".map-credit")?.removeAttribute("hidden");
     map.resize();
     refresh();
     const arrange = () => placeLabels(map, marks);
@@ -83,20 +106,28 @@ function showPlace(library, figure, spots, boot, refresh) {
   });
 }
 
-// Room for labels around the outermost stations.
+/**
+ * Room for labels around the outermost stations.
+ * @param {Element} ground
+ */
 function padding(ground) {
   return Math.min(70, ground.clientWidth / 8);
 }
 
+/**
+ * @param {string} url
+ * @param {Spot[]} spots
+ * @returns {import("maplibre-gl").StyleSpecification}
+ */
 function style(url, spots) {
-  const lines = spots.filter(([, , , line]) => line);
+  const lines = spots.flatMap(([, , , line]) => (line ? [line] : []));
   return {
     version: 8,
     sources: {
       tiles: { type: "raster", tiles: [url], tileSize: 256, maxzoom: 19 },
       lines: {
         type: "geojson",
-        data: { type: "MultiLineString", coordinates: lines.map(([, , , line]) => line) },
+        data: { type: "MultiLineString", coordinates: lines },
       },
     },
     layers: [
@@ -112,47 +143,63 @@ function style(url, spots) {
   };
 }
 
+/** @param {Library} library @param {Spot[]} spots */
 function bounds(library, spots) {
   const box = new library.LngLatBounds();
   for (const [, longitude, latitude] of spots) box.extend([longitude, latitude]);
   return box;
 }
 
-// The same mark as in the drawing: a link with ring, dot, name and today's total.
+/**
+ * The same mark as in the drawing: a link with ring, dot, name and today's total.
+ * @param {Library} library
+ * @param {import("maplibre-gl").Map} map
+ * @param {Element} ground
+ * @param {Spot} spot
+ */
 function addMark(library, map, ground, [id, longitude, latitude]) {
+  /** @type {SVGElement | null} */
   const drawn = ground.querySelector(`.mark[data-station="${id}"]`);
+  if (!drawn) return null;
   const element = document.createElement("a");
   element.className = "tile-mark";
-  element.href = drawn.getAttribute("href");
+  element.href = drawn.getAttribute("href") ?? "";
   element.dataset.station = id;
-  element.setAttribute("aria-label", drawn.getAttribute("aria-label"));
+  element.setAttribute("aria-label", drawn.getAttribute("aria-label") ?? "");
   if (drawn.hasAttribute("aria-current")) element.setAttribute("aria-current", "true");
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("aria-hidden", "true");
   for (const name of ["ring", "dot"]) {
-    const circle = drawn.querySelector(`.${name}`).cloneNode(true);
+    const circle = drawn.querySelector(`.${name}`)?.cloneNode(true);
+    if (!(circle instanceof SVGElement)) continue;
     circle.removeAttribute("cx");
     circle.removeAttribute("cy");
     svg.append(circle);
   }
   const label = document.createElement("span");
   label.className = "tile-label";
-  label.append(drawn.dataset.name, " ");
+  label.append(drawn.dataset.name ?? "", " ");
   const total = document.createElement("b");
   total.dataset.total = "";
   label.append(total);
   element.append(svg, label);
   new library.Marker({ element, anchor: "center" }).setLngLat([longitude, latitude]).addTo(map);
-  return { element, label, position: [longitude, latitude] };
+  /** @type {[number, number]} */
+  const position = [longitude, latitude];
+  return { element, label, position };
 }
 
-// Each label goes to the first side of its dot where it is on the map and covers no other label and no dot; those with
-// the least choice go first, the chosen station before all. What finds no side waits for more room, and shows all the
-// same when its mark has the focus.
+/**
+ * Each label goes to the first side of its dot where it is on the map and covers no other label and no dot; those with
+ * the least choice go first, the chosen station before all. What finds no side waits for more room, and shows all the
+ * same when its mark has the focus.
+ * @param {import("maplibre-gl").Map} map
+ * @param {{ element: HTMLElement, label: HTMLElement, position: [number, number] }[]} marks
+ */
 function placeLabels(map, marks) {
   const { clientWidth, clientHeight } = map.getContainer();
   const dots = marks.map(({ position }) => map.project(position));
-  const onMap = ({ left, top, right, bottom }) =>
+  const onMap = (/** @type {Box} */ { left, top, right, bottom }) =>
     left >= 2 && top >= 2 && right <= clientWidth - 2 && bottom <= clientHeight - 2;
   const choices = marks.map(({ element, label }, index) => {
     const size = { width: label.offsetWidth, height: label.offsetHeight };
@@ -161,6 +208,7 @@ function placeLabels(map, marks) {
     const rank = element.hasAttribute("aria-current") ? -1 : clear.length;
     return { label, dot: dots[index], usual: places[0], clear, rank };
   });
+  /** @type {Box[]} */
   const taken = [];
   for (const { label, dot, usual, clear } of choices.sort((a, b) => a.rank - b.rank)) {
     const free = clear.find((place) => !taken.some((other) => overlap(place, other)));
@@ -172,6 +220,12 @@ function placeLabels(map, marks) {
   }
 }
 
+/**
+ * @param {Point} dot
+ * @param {{ width: number, height: number }} size
+ * @param {[across: number, down: number]} side
+ * @returns {Box}
+ */
 function box({ x, y }, { width, height }, [across, down]) {
   const apart = across && down ? APART.corner : APART.beside;
   const left = x + across * apart - (width * (1 - across)) / 2;
@@ -179,10 +233,12 @@ function box({ x, y }, { width, height }, [across, down]) {
   return { left, top, right: left + width, bottom: top + height };
 }
 
+/** @param {Box} a @param {Box} b */
 function overlap(a, b) {
   return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
+/** @param {Box} place @param {Point} dot */
 function covers(place, { x, y }) {
   return x > place.left - 7 && x < place.right + 7 && y > place.top - 7 && y < place.bottom + 7;
 }

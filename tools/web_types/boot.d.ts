@@ -1,0 +1,106 @@
+// What the server tells the scripts of a page, and the board of a station on the live stream. Types only: nothing of
+// this is sent to a browser. They are known in every script without an import.
+
+/** A sentence with its {words}, or one sentence for one and one for many. */
+type Sentence = string | { one?: string; other: string };
+
+/** The data block of every page (`Here.boot` in frame.py); a page adds what its own scripts need. */
+interface Told {
+  /** The language of the page: de, en, … */
+  language: string;
+  /** The same with its region, as Intl takes it: de-DE. */
+  locale: string;
+  words: Record<string, Sentence>;
+  /** The address of the pages' files, without a slash at its end. */
+  static: string;
+  /** The path under which the application is mounted, without a slash at its end. */
+  base: string;
+}
+
+/** What was told, with the sentences ready to be said: `{ ...told, words: new Words(told) }`. */
+type Ready<T extends Told> = Omit<T, "words"> & { words: import("../../api/footfall_api/static/js/words.js").Words };
+
+type Boot = Ready<Told>;
+
+/** `boot` in now.py. */
+interface NowTold extends Told {
+  /** The address of the live stream. */
+  live: string;
+  /** The chosen station. */
+  station: string;
+  /** The names of the stations' time zones, by station. */
+  zones: Record<string, string>;
+  /** The keys of the sentences that name the directions where a station does not. */
+  directions: Record<string, string>;
+  rules: Rules;
+  /** The address of the chart library. */
+  chart: string;
+  tiles: TilesTold | null;
+}
+
+type NowBoot = Ready<NowTold>;
+
+interface TilesTold {
+  url: string;
+  library: string;
+  style: string;
+  places: Spot[][];
+}
+
+/** Id, longitude, latitude, and the counting line if it is known. */
+type Spot = [id: string, longitude: number, latitude: number, line: [number, number][] | null];
+
+/** Limits that page and scripts share (now_view.py). */
+interface Rules {
+  silentAfterS: number;
+  onTheirWayS: number;
+  complete: number;
+  recentMinutes: number;
+  historicAfterS: number;
+  sparkHalf: number;
+}
+
+/** Passages by direction; null: not measured. */
+type Counts = Record<string, number | null>;
+
+/** A time of a station on the stream: its passages, and how well it was measured. Times are ISO 8601. */
+interface StreamReading {
+  start: string;
+  end: string;
+  counts: Counts;
+  count: number | null;
+  coverage: number | null;
+  state: string;
+  reason: string | null;
+}
+
+/** A station on the stream (docs/api.md, live). */
+interface StreamStation {
+  id: string;
+  name: string;
+  timezone: string;
+  labels: Record<string, string>;
+  directions: string[];
+  updated: string | null;
+  today: StreamReading;
+  last_day: StreamReading | null;
+  minutes: {
+    start: string;
+    step_s: number;
+    counts: Record<string, (number | null)[]>;
+    count: (number | null)[];
+    coverage: (number | null)[];
+    state: string[];
+    reason: (string | null)[];
+  };
+}
+
+/** The same with times as milliseconds since 1970. */
+type Reading = Omit<StreamReading, "start" | "end"> & { start: number; end: number };
+
+type Station = Omit<StreamStation, "updated" | "today" | "last_day" | "minutes"> & {
+  updated: number | null;
+  today: Reading;
+  last_day: Reading | null;
+  minutes: Reading[];
+};

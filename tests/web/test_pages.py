@@ -1,12 +1,14 @@
 """The pages over HTTP: what is sent, with which policy, and what it says when there is little to say."""
 
+import gzip
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from footfall_api.pages.example import example_report
-from footfall_api.pages.frame import Tiles, security_headers
+from footfall_api.pages.frame import STATIC, Tiles, modules_of, security_headers
 from footfall_contract.report import REPORT_FIELDS, decode, encode_cbor
 from footfall_testing.web_city import City, CityMaker, feature, this_minute
 
@@ -56,6 +58,94 @@ def test_files_are_kept_and_named_by_their_content(city: City) -> None:
     assert get(city, address.replace("page.css", "nothing.css")).status_code == 404
     assert get(city, re.sub(r"/static/\w+/", "/static/0123456789ab/", address)).status_code == 404
     assert get(city, re.sub(r"css/page.css", "../pages.py", address)).status_code == 404
+
+
+def test_text_is_packed_once_and_parts_are_parts_of_the_file(city: City) -> None:
+    """Packed and plain are two representations with a tag each; ranges are of the plain one, 304 is for either."""
+    (address,) = re.findall(r'<link rel="stylesheet" href="([^"]+)"', get(city, "/").text)
+    url, style = city.url + address, (STATIC / "css/page.css").read_bytes()
+
+    def ask(encoding: str, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.get(url, headers={"Accept-Encoding": encoding, **named}, timeout=20)
+
+    plain, packed = ask("identity"), ask("br, gzip")
+    tag, packed_tag = plain.headers["ETag"], packed.headers["ETag"]
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip"}, timeout=20) as stream:
+        sent = b"".join(stream.iter_raw())
+
+    assert plain.content == packed.content == style
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert int(packed.headers["Content-Length"]) == len(sent) <= len(gzip.compress(style, 9)) < len(style) / 2
+    assert len({tag, packed_tag}) == 2
+    for answer in (plain, packed):
+        assert "Accept-Encoding" in answer.headers["Vary"]
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+
+    same = ask("gzip", If_None_Match=f'"other", W/{packed_tag}')
+    assert (same.status_code, same.headers["ETag"], same.content) == (304, packed_tag, b"")
+    assert ask("identity", If_None_Match=tag).status_code == 304
+    assert ask("identity", If_None_Match=packed_tag).status_code == 200
+
+    part = ask("gzip", Range="bytes=10-19")
+    assert (part.status_code, part.content) == (206, style[10:20])
+    assert "Content-Encoding" not in part.headers
+    assert ask("gzip", Range="bytes=10-19", If_Range=tag).content == style[10:20]
+    whole = ask("gzip", Range="bytes=10-19", If_Range=packed_tag)
+    assert (whole.status_code, whole.headers["ETag"], whole.content) == (200, packed_tag, style)
+    assert httpx.head(url, timeout=20).headers["Content-Length"] == str(len(sent))
+
+
+def test_what_a_script_imports_is_named_before_it(city: City, tmp_path: Path) -> None:
+    """A page hints at the modules its script will ask for, each once and none that is only loaded when needed."""
+    (tmp_path / "a.js").write_text(
+        'import { b } from "./b.js";\nimport {\n  c,\n} from "./lib/c.js";\nimport("./d.js");\n'
+    )
+    (tmp_path / "b.js").write_text('export { e } from "./e.js";\nimport "./a.js";\n')
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/c.js").write_text('// import { f } from "./f.js";\nimport { e } from "../e.js";\n')
+    (tmp_path / "e.js").write_text("")
+
+    assert modules_of("a.js", tmp_path) == ("b.js", "lib/c.js", "e.js")
+
+    page = get(city, "/").text
+    hints = re.findall(r'<link rel="modulepreload" href="/static/\w+/js/([^"]+)">', page)
+    assert sorted(hints) == sorted(modules_of("now.js"))
+    assert {"live.js", "words.js"} <= set(hints)
+    assert page.index("modulepreload") < page.index('<script type="module"')
+
+
+def test_an_address_that_is_none(city: City) -> None:
+    """People get a page in the language of the path, programs a problem; no page is marked as the current one."""
+    people = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    german = httpx.get(f"{city.url}/nirgends?a=b", headers=people, timeout=20)
+    english = httpx.get(f"{city.url}/en/nowhere/at-all", headers=people, timeout=20)
+
+    for page, heading in ((german, "Diese Seite gibt es nicht"), (english, "There is no such page")):
+        assert page.status_code == 404
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert f"<h1>{heading}</h1>" in page.text
+        assert 'aria-current="page"' not in page.text
+        assert 'href="/" lang="de"' in page.text
+        assert 'href="/en/" lang="en"' in page.text
+    for path, headers in (
+        ("/nirgends", {}),
+        ("/api/v1/nothing", people),
+        ("/nirgends", {"Accept": "application/json"}),
+    ):
+        problem = httpx.get(city.url + path, headers=headers, timeout=20)
+        assert problem.status_code == 404
+        assert problem.headers["Content-Type"] == "application/problem+json"
+        assert problem.json()["instance"] == path
+
+
+def test_search_engines_find_pages_and_leave_downloads_alone(city: City) -> None:
+    """robots.txt allows the pages and not the API."""
+    assert get(city, "/robots.txt").text == "User-agent: *\nDisallow: /api/\n"
+    assert get(city, "/robots.txt").headers["Content-Type"].startswith("text/plain")
 
 
 def test_an_empty_database_says_what_to_do(make_city: CityMaker) -> None:

@@ -11,21 +11,27 @@ A page is a module with a `Page` (`footfall_api.pages.frame`), a template, a fil
 """
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from footfall_api.messages import LANGUAGES
 from footfall_api.pages import now
-from footfall_api.pages.frame import STATIC, Files, Page, Pages, base_of, serve, static_version
+from footfall_api.pages.frame import STATIC, Files, Page, Pages, base_of, serve, static_version, unknown
 from footfall_api.settings import ApiSettings
 
 log = logging.getLogger(__name__)
 
 PAGES: tuple[Page, ...] = (now.PAGE,)
 """All pages, in the order of the navigation."""
+
+ROBOTS = "User-agent: *\nDisallow: /api/\n"
+"""Pages may be found; downloads of every day and station are not what a search engine is to fetch."""
 
 
 def install(app: FastAPI) -> None:
@@ -39,7 +45,9 @@ def install(app: FastAPI) -> None:
                 router.add_api_route(path, serve(page, language), response_model=None)
     for language in LANGUAGES[1:]:
         router.add_api_route(f"/{language}", _with_slash, response_model=None)
+    router.add_api_route("/robots.txt", _robots, response_model=None)
     app.include_router(router)
+    app.add_exception_handler(404, _page_or(app.exception_handlers[HTTPException]))
     app.mount(f"/static/{pages.version}", Files(directory=STATIC), name="static")
     if not (STATIC / "vendor" / "chart.js").exists():
         log.warning("third-party files of the page are missing, charts stay tables; run tools/web_assets.py")
@@ -50,3 +58,18 @@ async def _with_slash(request: Request) -> Response:
     query = f"?{request.url.query}" if request.url.query else ""
     language = request.url.path.rstrip("/").rpartition("/")[2]
     return RedirectResponse(f"{base_of(request)}/{language}/{query}", status_code=308)
+
+
+async def _robots() -> Response:
+    """What search engines may fetch."""
+    return PlainTextResponse(ROBOTS)
+
+
+def _page_or(problem: Callable[[Request, Any], Any]) -> Callable[[Request, Exception], Any]:
+    """Answers for addresses that are none: a page for people, the `problem` for programs."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        response: Response = await unknown(request) or await problem(request, error)
+        return response
+
+    return answer

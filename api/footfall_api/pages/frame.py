@@ -5,21 +5,26 @@ navigation (``path.{key}`` and ``nav.{key}`` in the catalogues), its template, s
 a `Here`, which knows the request, the language and the ways to the other pages, and gives a response.
 """
 
+import gzip
 import hashlib
 import json
 import logging
+import posixpath
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import psycopg
+from anyio import to_thread
 from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.staticfiles import StaticFiles
+from starlette.datastructures import Headers
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 from footfall_api.messages import LANGUAGES, Catalogue, catalogue
@@ -30,6 +35,10 @@ log = logging.getLogger(__name__)
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 _A_YEAR: Final = "public, max-age=31536000, immutable"
+_PACKED: Final = (".css", ".js", ".mjs", ".svg", ".txt")
+"""Names of files that are smaller when they are packed."""
+_IMPORT: Final = re.compile(r'^(?:import|export)\b[^;"]*"(\.{1,2}/[\w./-]+)";', re.MULTILINE)
+_SCRIPT: Final = re.compile(r'<script type="module" src="[^"]*/js/([\w/-]+\.js)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +106,58 @@ def static_version() -> str:
 
 
 class Files(StaticFiles):
-    """Static files that never change under their address."""
+    """Static files that never change under their address. Text is packed once, as tight as it gets."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file, to be kept for a year."""
+        """The file or a part of it, to be kept for a year; whole text is packed for those who can unpack it."""
         response = await super().get_response(path, scope)
-        if response.status_code in {200, 206, 304}:
+        if response.status_code in {200, 304}:
             response.headers["Cache-Control"] = _A_YEAR
+            if path.endswith(_PACKED):
+                response.headers.add_vary_header("Accept-Encoding")
+                if isinstance(response, FileResponse):
+                    return await _packed_if_wanted(response, Headers(scope=scope))
         return response
+
+
+async def _packed_if_wanted(response: FileResponse, asked: Headers) -> Response:
+    """The same file packed, unless the browser cannot unpack it or wants a part of the file as it is.
+
+    The packed file is another representation of the same thing, with an ETag of its own.
+    """
+    plain_tag = response.headers["ETag"]
+    # Who asks for the rest of something else than this file gets the whole (RFC 9110, If-Range).
+    wants_part = "Range" in asked and asked.get("If-Range", plain_tag) in {plain_tag, response.headers["Last-Modified"]}
+    if wants_part or "gzip" not in asked.get("Accept-Encoding", ""):
+        return response
+    headers = {
+        name: value for name, value in response.headers.items() if name not in {"content-length", "accept-ranges"}
+    }
+    headers |= {"etag": plain_tag.rstrip('"') + '-gzip"', "content-encoding": "gzip"}
+    if headers["etag"] in [tag.strip().removeprefix("W/") for tag in asked.get("If-None-Match", "").split(",")]:
+        return NotModifiedResponse(Headers(headers))
+    return Response(await to_thread.run_sync(_packed, str(response.path), plain_tag), headers=headers)
+
+
+@lru_cache(maxsize=256)
+def _packed(path: str, tag: str) -> bytes:  # noqa: ARG001  # with another ETag it is another file
+    return gzip.compress(Path(path).read_bytes(), 9, mtime=0)
+
+
+@lru_cache(maxsize=256)
+def modules_of(script: str, folder: Path = STATIC / "js") -> tuple[str, ...]:
+    """What `script` imports as it is loaded, and what that imports: names of scripts in `folder`, the nearest first.
+
+    What a script imports only when it needs it (``import(…)``) is not among them.
+    """
+    found: list[str] = [script]
+    for name in found:
+        file = folder / name
+        if file.is_file():
+            named = _IMPORT.findall(file.read_text(encoding="utf-8"))
+            others = dict.fromkeys(posixpath.normpath(posixpath.join(posixpath.dirname(name), way)) for way in named)
+            found += [other for other in others if other not in found]
+    return tuple(found[1:])
 
 
 def _tiles(settings: ApiSettings) -> Tiles | None:
@@ -195,14 +248,20 @@ class Here:
         return f"{self.base}/api/v1/{path}" + (f"?{urlencode(words, doseq=True)}" if words else "")
 
     def languages(self) -> list[tuple[str, str, str]]:
-        """Code, own name and address of this very view in each language."""
-        query = self.request.url.query
-        more = [str(value) for value in self.request.path_params.values()]
+        """Code, own name and address of this very view in each language; of an unknown page, of the first one."""
+        known = self.page.key in self.pages.pages
+        key = self.page.key if known else next(iter(self.pages.pages))
+        query = self.request.url.query if known else ""
+        more = [str(value) for value in self.request.path_params.values()] if known else []
         tail = f"?{query}" if query else ""
         return [
-            (code, catalogue(code)("language.own"), self.url(self.page.key, *more, language=code) + tail)
-            for code in LANGUAGES
+            (code, catalogue(code)("language.own"), self.url(key, *more, language=code) + tail) for code in LANGUAGES
         ]
+
+    def modules(self, head: str) -> list[str]:
+        """The addresses of what the scripts named in `head` import, so that browsers need not read them to learn it."""
+        names = [name for script in _SCRIPT.findall(head) for name in modules_of(script)]
+        return [f"{self.static}/js/{name}" for name in dict.fromkeys(names)]
 
     async def ask(self, path: str, **query: object) -> Any:
         """The JSON that the API answers to this very visitor: ``await here.ask("stations/markt/counts", to="…")``.
@@ -263,3 +322,22 @@ async def _serve(page: Page, language: str, request: Request) -> Response:
     except (psycopg.Error, OSError) as error:
         log.warning("page without numbers: %s", error)
     return here.page_of("trouble.html", status=503, headers={"Retry-After": "30"})
+
+
+async def _unknown(here: Here) -> Response:
+    return here.page_of("unknown.html", status=404)
+
+
+UNKNOWN: Final = Page("unknown", _unknown, in_nav=False)
+"""What stands at every address that is none."""
+
+
+async def unknown(request: Request) -> Response | None:
+    """What a browser is told of an address that is none, in the language of its path; None if it was no browser."""
+    pages: Pages = request.app.state.pages
+    path = request.scope["path"].removeprefix(base_of(request))
+    if path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
+        return None
+    first = path.split("/")[1]
+    language = first if first in LANGUAGES[1:] else LANGUAGES[0]
+    return await UNKNOWN.answer(Here(request, UNKNOWN, language, pages))

@@ -8,12 +8,12 @@ SEED    ?=
 WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full soak check format bench lock wheel clean
+.PHONY: help demo test test-full soak check format bench screenshots lock wheel clean
 
 help: ## this text
 	@echo "footfall: counts of passages, from the sensor's serial line to open data"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  ARGS=\"...\" goes to the program, e.g. make demo ARGS=\"--port 8080 --history 7\""
 
@@ -49,6 +49,10 @@ format: ## put the code into the house format
 bench: ## measure speed, memory and size against named peers (ARGS=report makes docs/performance.md)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
 	@$(BIN)/python -m bench $(ARGS)
+
+screenshots: ## pictures of every page in dist/screenshots (ARGS="FOLDER --page now --url http://…")
+	@$(PYTHON) tools/setup.py test --venv $(VENV)
+	@$(BIN)/python -m bench.screenshots $(ARGS)
 
 lock: ## lock the dependencies anew (versions and hashes, no addresses)
 	@$(PYTHON) tools/setup.py format --venv $(VENV)

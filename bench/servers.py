@@ -150,13 +150,14 @@ def ingest(folder: Path, dsn: str, mqtt_port: int, workers: int = 1) -> Iterator
 
 
 @contextlib.contextmanager
-def api(folder: Path, dsn: str) -> Iterator[tuple[int, psutil.Process]]:
+def api(folder: Path, dsn: str, environment: Mapping[str, str] | None = None) -> Iterator[tuple[int, psutil.Process]]:
     """``footfall-api`` without limits, ready: its port and its process."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     config, log = folder / "api.toml", folder / "api.log"
     config.write_text(f"log_level = 'WARNING'\n[http]\nport = {port}\n[public]\nlocal = true\n")
-    with program(["footfall_api", "--config", str(config)], log, {"FOOTFALL_DATABASE__DSN": dsn}) as process:
+    settings = {"FOOTFALL_DATABASE__DSN": dsn, **(environment or {})}
+    with program(["footfall_api", "--config", str(config)], log, settings) as process:
         wait_for(lambda: _says(f"http://127.0.0.1:{port}/readyz", b"ready"), log)
         yield port, process
 

@@ -118,7 +118,7 @@ def _take(browser: Browser, city: Shown, shot: Shot, folder: Path) -> str | None
 
 
 def _progress(done: float, total: float) -> None:
-    sys.stderr.write(f"\r  {done:.0f} of {total:.0f} days simulated, counter by counter" + ("\n" if done == total else ""))
+    sys.stderr.write(f"\r  {done:.0f} of {total:.0f} days simulated" + ("\n" if done == total else ""))
     sys.stderr.flush()
 
 

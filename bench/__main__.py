@@ -25,6 +25,7 @@ NAMES = (
     "writing",
     "disk",
     "api",
+    "pages",
 )
 RESULTS = ROOT / "bench" / "results"
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwr
 
 from footfall_api.messages import LANGUAGES
 from footfall_api.pages import PAGES
-from footfall_api.pages.frame import Page, Pages
+from footfall_api.pages.frame import Pages
 
 NO_CHROMIUM: Final = (
     "Chromium is not installed; on Debian: apt install chromium, elsewhere Chromium or Google Chrome on the PATH"
@@ -58,16 +58,14 @@ class View:
     path: str
 
 
-def views(
-    station: str, pages: Sequence[Page] = PAGES, languages: Sequence[str] = LANGUAGES, /, **queries: str
-) -> list[View]:
-    """Every page in each language; one about a station is shown with that one. `queries` are by page."""
+def views(place: str, /, *, languages: Sequence[str] = LANGUAGES, **queries: str) -> list[View]:
+    """Every page in each language; one about a station is shown with `place`. `queries` are by page."""
     found = []
-    for page in pages:
+    for page in PAGES:
         for language in languages:
             path = Pages.path(page.key, language)
             if any("{station}" in more for more in page.more):
-                path = f"{path.rstrip('/')}/{station}"
+                path = f"{path.rstrip('/')}/{place}"
             query = queries.get(page.key)
             found.append(View(page.key, language, path + (f"?{query}" if query else "")))
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.browser import find_chromium
 
 from conftest import TIMESCALE, DatabaseServer
 from footfall_demo.broker import find_mosquitto
@@ -58,6 +59,7 @@ def _tiny(name: str, folder: Path, server: DatabaseServer) -> dict[str, Any]:
         "memory",
         "writing",
         "disk",
+        "pages",
         pytest.param("api", marks=pytest.mark.full),
         pytest.param("city", marks=pytest.mark.full),
         pytest.param("workers", marks=pytest.mark.full),
@@ -67,6 +69,8 @@ def test_a_benchmark_runs(name: str, tmp_path: Path, postgres_server: DatabaseSe
     """Each benchmark runs to its end and writes figures with their spread, its targets, the machine, its command."""
     if name in NEED_MOSQUITTO and not find_mosquitto():
         pytest.skip("mosquitto is not installed")
+    if name == "pages" and not find_chromium():
+        pytest.skip("Chromium is not installed")
     found = _tiny(name, tmp_path, postgres_server)
     assert found["skipped"] is None
     assert found["tiny"] is True
@@ -80,7 +84,7 @@ def test_a_benchmark_runs(name: str, tmp_path: Path, postgres_server: DatabaseSe
     for target in found["targets"]:
         assert target["reached"] == (target["verdict"] != "NOT REACHED")
     for what, which in found["servers"].items():
-        assert what == "broker" or "fsync" in which
+        assert what in {"broker", "browser"} or "fsync" in which
 
 
 def test_every_benchmark_is_known_and_tried_here() -> None:

@@ -81,6 +81,19 @@ class CitySettings(Section):
     name: str = Field(default="Jena", description="name of the city")
     contact: str = Field(default="", description="e-mail or web address of those responsible")
     feedback: str = Field(default="", description="e-mail or web address for hints about the page")
+    office: str = Field(default="", description="name of the office that is responsible; empty: the name of the city")
+    imprint: str = Field(default="", description="web address of the imprint")
+    privacy: str = Field(
+        default="", description="e-mail of the data protection officer, or web address of the privacy notice"
+    )
+    arbitration: str = Field(
+        default="",
+        description="who settles disputes about accessibility (Schlichtungsstelle): name, e-mail or web address",
+    )
+    accuracy: str = Field(
+        default="",
+        description="what a check of the sensors against counting by hand found, in a sentence; empty: none is known",
+    )
     holidays: str = Field(
         default="DE-TH",
         description="whose public holidays summaries tell apart: ISO 3166 country and state; empty: none",

@@ -21,13 +21,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from footfall_api.messages import LANGUAGES
-from footfall_api.pages import now
+from footfall_api.pages import api, data, now
 from footfall_api.pages.frame import STATIC, Files, Page, Pages, base_of, serve, static_version, unknown
 from footfall_api.settings import ApiSettings
 
 log = logging.getLogger(__name__)
 
-PAGES: tuple[Page, ...] = (now.PAGE,)
+PAGES: tuple[Page, ...] = (
+    now.PAGE,
+    data.PAGE,
+    api.PAGE,
+)
 """All pages, in the order of the navigation."""
 
 ROBOTS = "User-agent: *\nDisallow: /api/\n"

@@ -1,0 +1,46 @@
+"""The data: downloads, a form that builds addresses of the API, examples to copy, what the words in answers mean."""
+
+from datetime import datetime
+from typing import Final
+
+from starlette.responses import Response
+
+from footfall_api.pages.data_build import PARAMETERS, Places, build, first_wish, wish_of
+from footfall_api.pages.data_view import form_of, limits_of, recipes, shelves, words_of
+from footfall_api.pages.frame import Here, Page
+from footfall_api.pages.places import today_of
+
+
+async def answer(here: Here) -> Response:
+    """The page; the query is what was chosen in the form."""
+    stations = (await here.ask("stations"))["features"]
+    areas = (await here.ask("areas"))["features"]
+    now: datetime = here.request.app.state.clock()
+    today = today_of(stations, now)
+    places = Places(
+        {str(found["id"]): str(found["properties"]["timezone"]) for found in stations},
+        {str(found["id"]): found["properties"]["stations"] for found in areas},
+    )
+    unlimited = here.settings.public.local
+    first = first_wish(list(places.zones), today)
+    given = {name: here.queries(name) for name in PARAMETERS}
+    wish = wish_of(given) if any(given.values()) else first
+    built = build(wish, places, now, unlimited=unlimited)
+    host = here.settings.http.public_url or str(here.request.base_url).rstrip("/")
+    shown = (first, build(first, places, now, unlimited=True)) if built.fault else (wish, built)
+    return here.page_of(
+        "data.html",
+        shelves=shelves(stations, today, here.t, here.data_url),
+        form=form_of(wish, built, stations, areas, here.t),
+        built=built,
+        address=host + built.path,
+        recipes=recipes(*shown, host, here.t),
+        words=words_of(here.t),
+        limits=limits_of(here.t),
+        today=here.t.date(today),
+        has_areas=bool(areas),
+        boot=here.boot(),
+    )
+
+
+PAGE: Final = Page("data", answer, browser=("copy",))

@@ -11,6 +11,8 @@ from datetime import date, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
+from footfall_api.problems import MEDIA_TYPE as PROBLEM
+
 _SCHEMAS: Final = "#/components/schemas/"
 _MARKED: Final = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
 
@@ -65,7 +67,8 @@ class Reply:
     status: str
     text: Pieces
     carriers: tuple[Carrier, ...]
-    example: str | None
+    is_problem: bool
+    """An error in the one shape that all errors have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,10 @@ def _joined(types: Sequence[Words]) -> Words:
     return tuple(found)
 
 
+_SAYS_NOTHING: Final = "Successful Response"
+"""What FastAPI writes where nobody described an answer."""
+
+
 _LIMITS: Final = {
     "minimum": "at least {}",
     "maximum": "at most {}",
@@ -221,7 +228,8 @@ _LIMITS: Final = {
 
 
 def _limits(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(words.format(schema[name]) for name, words in _LIMITS.items() if name in schema)
+    found = {name: schema[name] for name in _LIMITS if name in schema and (name, schema[name]) != ("minLength", 1)}
+    return tuple(_LIMITS[name].format(limit) for name, limit in found.items())
 
 
 def _resolved(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -284,12 +292,12 @@ def _schema(name: str, schema: Mapping[str, Any], document: Mapping[str, Any]) -
 
 def _reply(status: str, given: Mapping[str, Any]) -> Reply:
     content = given.get("content", {})
-    examples = [carrier["example"] for carrier in content.values() if isinstance(carrier.get("example"), str)]
+    text = given.get("description", "")
     return Reply(
         status,
-        pieces_of(given.get("description", "")),
+        pieces_of("" if text == _SAYS_NOTHING else text),
         tuple(Carrier(media_type, type_of(carrier.get("schema", {}))) for media_type, carrier in content.items()),
-        examples[0] if examples else None,
+        set(content) == {PROBLEM},
     )
 
 

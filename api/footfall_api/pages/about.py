@@ -1,0 +1,25 @@
+"""About the measurement: what is counted and what is not, why nobody is recognised, and what hangs where."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from footfall_api.pages.about_view import stations_view
+from footfall_api.pages.example import example_report
+from footfall_api.pages.frame import Here, Page
+from footfall_api.pages.places import first_id
+from footfall_api.question import FINE_WINDOW_S
+
+
+async def answer(here: Here) -> Response:
+    """The page; the example of a report is of the first station."""
+    stations = (await here.ask("stations"))["features"]
+    return here.page_of(
+        "about.html",
+        stations=stations_view(stations, here.t),
+        report=example_report(first_id(stations) or "markt"),
+        fine_hours=here.t.number(FINE_WINDOW_S // 3600),
+    )
+
+
+PAGE: Final = Page("about", answer)

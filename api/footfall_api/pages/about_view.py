@@ -1,0 +1,101 @@
+"""What the page about the measurement shows of each station: its line, what its directions mean, its sensors."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from footfall_api.messages import Catalogue
+from footfall_api.pages.places import Feature
+
+WORDS: Final = ("in", "out")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelView:
+    """What the directions mean from a moment on."""
+
+    since: str
+    words: tuple[tuple[str, str], ...]
+    """``in`` or ``out``, and what it means there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SensorView:
+    """One sensor at the station; `until` is empty as long as it hangs there."""
+
+    id: str
+    role: str
+    since: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class StationView:
+    """One station. `turn`: degrees clockwise by which its line is turned from one that leads east; None: no line."""
+
+    id: str
+    name: str
+    place: str
+    zone: str
+    turn: float | None
+    line: str
+    labels: tuple[LabelView, ...]
+    sensors: tuple[SensorView, ...]
+
+
+def stations_view(stations: Sequence[Feature], t: Catalogue) -> tuple[StationView, ...]:
+    """The stations in the order of the API."""
+    return tuple(_station(station, t) for station in stations)
+
+
+def _station(station: Feature, t: Catalogue) -> StationView:
+    given: Mapping[str, Any] = station["properties"]
+    longitude, latitude = station["geometry"]["coordinates"]
+    line = given["line"]
+    return StationView(
+        str(station["id"]),
+        str(given["name"]),
+        t("about.place", latitude=t.number(latitude, 5), longitude=t.number(longitude, 5)),
+        str(given["timezone"]),
+        None if line is None else turn_of(line),
+        t("about.no_line") if line is None else t("about.line", metres=t.number(length_m(line))),
+        tuple(
+            LabelView(
+                _since(labels["from"], t), tuple((word, str(labels[word])) for word in WORDS if labels.get(word))
+            )
+            for labels in given["directions"]
+        ),
+        tuple(
+            SensorView(
+                str(sensor["id"]),
+                t(f"sensor_role.{sensor['role']}"),
+                _since(sensor["from"], t),
+                "" if sensor["to"] is None else t.date(datetime.fromisoformat(sensor["to"])),
+            )
+            for sensor in given["sensors"]
+        ),
+    )
+
+
+def _since(moment: str | None, t: Catalogue) -> str:
+    return t("about.ever") if moment is None else t.date(datetime.fromisoformat(moment))
+
+
+def _east_north_m(line: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """From the first to the second point, metres to the east and to the north."""
+    (lon1, lat1), (lon2, lat2) = line
+    metres = math.pi / 180 * 6_371_000
+    return (lon2 - lon1) * math.cos(math.radians((lat1 + lat2) / 2)) * metres, (lat2 - lat1) * metres
+
+
+def length_m(line: Sequence[Sequence[float]]) -> int:
+    """The length of a counting line in whole metres, one at least."""
+    return max(1, round(math.hypot(*_east_north_m(line))))
+
+
+def turn_of(line: Sequence[Sequence[float]]) -> float:
+    """Degrees clockwise from east in which a line leads from its first to its second point."""
+    east, north = _east_north_m(line)
+    return round(math.degrees(math.atan2(-north, east)) % 360, 1)

@@ -23,8 +23,8 @@ SOURCES = [
 FRAME_FAMILIES = {"nav", "path"}
 IMPORT = re.compile(r"""(?:from|import\()\s*["']\.?/?([\w./]+\.js)["']""")
 CALL = re.compile(r"""\bt\(\s*["'`]([a-z_]+(?:\.[a-z_]+)+)["'`]""")
-# `status.${status}` and `state.${reason}`: families whose last word is data.
-FAMILY = re.compile(r"""["'`]([a-z_]+)\.\$\{""")
+# `status.${status}` in scripts and f"step.{step}" in Python: families whose last word is data.
+FAMILY = re.compile(r"""["'`]([a-z_]+)\.\$?\{""")
 
 
 def text() -> str:

@@ -44,6 +44,11 @@ class StationView:
     labels: tuple[LabelView, ...]
     sensors: tuple[SensorView, ...]
 
+    def heading(self, word: str) -> float:
+        """Degrees clockwise from north in which ``in`` or ``out`` crosses the line; without a line: right, left."""
+        along = -90 if self.turn is None else self.turn
+        return (along + (180 if word == "in" else 0)) % 360
+
 
 def stations_view(stations: Sequence[Feature], t: Catalogue) -> tuple[StationView, ...]:
     """The stations in the order of the API."""
@@ -62,9 +67,7 @@ def _station(station: Feature, t: Catalogue) -> StationView:
         None if line is None else turn_of(line),
         t("about.no_line") if line is None else t("about.line", metres=t.number(length_m(line))),
         tuple(
-            LabelView(
-                _since(labels["from"], t), tuple((word, str(labels[word])) for word in WORDS if labels.get(word))
-            )
+            LabelView(_since(labels["from"], t), tuple((word, str(labels[word])) for word in WORDS if labels.get(word)))
             for labels in given["directions"]
         ),
         tuple(

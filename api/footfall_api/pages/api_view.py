@@ -149,12 +149,8 @@ def api_view(document: Mapping[str, Any], sample: Sample) -> ApiView:
     return ApiView(
         document["info"]["version"],
         paragraphs_of(document["info"].get("description", "")),
-        tuple(
-            Group(name, pieces_of(texts.get(name, "")), tuple(found)) for name, found in endpoints.items() if found
-        ),
-        tuple(
-            _schema(name, schema, document) for name, schema in sorted(document["components"]["schemas"].items())
-        ),
+        tuple(Group(name, pieces_of(texts.get(name, "")), tuple(found)) for name, found in endpoints.items() if found),
+        tuple(_schema(name, schema, document) for name, schema in sorted(document["components"]["schemas"].items())),
     )
 
 

@@ -13,8 +13,15 @@ from footfall_api.messages import Catalogue
 from footfall_api.pages import data_recipes
 from footfall_api.pages.data_build import Built, Wish, as_format, path_of
 from footfall_api.pages.places import Feature, zones_of
-from footfall_api.question import FINE_WINDOW_S, MAX_FEATURES, MAX_INTERVALS, MAX_SERIES, PAGE_INTERVALS
-from footfall_api.question import Dimension, Format
+from footfall_api.question import (
+    FINE_WINDOW_S,
+    MAX_FEATURES,
+    MAX_INTERVALS,
+    MAX_SERIES,
+    PAGE_INTERVALS,
+    Dimension,
+    Format,
+)
 from footfall_api.stations import DIRECTION_WORDS
 from footfall_api.writing import REMARKS_HEADER
 

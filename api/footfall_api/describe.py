@@ -157,6 +157,11 @@ class InstalledSensor(_Closed):
     from_: Moment | None = Field(alias="from", description="null: since ever")
     to: Moment | None = Field(description="null: until further notice")
     role: Literal["part", "reference"] = Field(description="parts are added up, references never")
+    type: str | None = Field(default=None, description="what kind of sensor it is, for people; null: not said")
+    mounting: str | None = Field(default=None, description="where and how it hangs, for people; null: not said")
+    field_of_view: str | None = Field(
+        default=None, description="which part of the place it sees, for people; null: not said"
+    )
 
 
 class StationProperties(_Closed):

@@ -27,6 +27,12 @@ class Installation:
     """The directions the sensor ever counted; empty if it has not counted yet."""
     from_s: int | None
     to_s: int | None
+    type: str | None = None
+    """What kind of sensor it is, for people; None: nobody said. The two below likewise."""
+    mounting: str | None = None
+    """Where and how it hangs."""
+    field_of_view: str | None = None
+    """Which part of the place it sees."""
 
     def overlap(self, start_s: int, end_s: int) -> tuple[int, int]:
         """The part of [start_s, end_s) in which the sensor was installed; empty if the end is not after the start."""
@@ -76,7 +82,15 @@ class Station:
                 "line": self.line,
                 "directions": [{"from": self._time(labels.from_s), **labels.words} for labels in self.labels],
                 "sensors": [
-                    {"id": i.sensor, "from": self._time(i.from_s), "to": self._time(i.to_s), "role": i.role}
+                    {
+                        "id": i.sensor,
+                        "from": self._time(i.from_s),
+                        "to": self._time(i.to_s),
+                        "role": i.role,
+                        "type": i.type,
+                        "mounting": i.mounting,
+                        "field_of_view": i.field_of_view,
+                    }
                     for i in self.installations
                 ],
                 "areas": list(areas),
@@ -111,7 +125,8 @@ FROM direction_label WHERE %(id)s::text IS NULL OR station = %(id)s ORDER BY sta
 _INSTALLATIONS: Final = """
 SELECT i.station, i.sensor, s.id, i.role, s.directions,
        CASE WHEN isfinite(i.valid_from) THEN extract(epoch FROM i.valid_from)::bigint END,
-       CASE WHEN isfinite(i.valid_to) THEN extract(epoch FROM i.valid_to)::bigint END
+       CASE WHEN isfinite(i.valid_to) THEN extract(epoch FROM i.valid_to)::bigint END,
+       i.type, i.mounting, i.field_of_view
 FROM installation i JOIN sensor s ON s.key = i.sensor
 WHERE %(id)s::text IS NULL OR i.station = %(id)s ORDER BY i.station, s.id, i.valid_from
 """
@@ -125,10 +140,12 @@ async def read_stations(connection: Connection, station: str | None = None) -> l
         given = {word: label for word, label in zip(("in", "out"), words, strict=True) if label}
         labels.setdefault(name, []).append(Labels(from_s, given))
     installations: dict[str, list[Installation]] = {}
-    for name, key, sensor, role, bits, from_s, to_s in await (
+    for name, key, sensor, role, bits, from_s, to_s, *words in await (
         await connection.execute(_INSTALLATIONS, which)
     ).fetchall():
-        installations.setdefault(name, []).append(Installation(key, sensor, role, _directions(bits), from_s, to_s))
+        installations.setdefault(name, []).append(
+            Installation(key, sensor, role, _directions(bits), from_s, to_s, *words)
+        )
     return [
         Station(
             name,

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-NEWEST = "0006"
+NEWEST = "0007"
 """The last step in ``migrations/versions``."""
 
 

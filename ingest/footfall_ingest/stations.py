@@ -77,9 +77,12 @@ def stored(connection: psycopg.Connection) -> dict[str, Station]:
     for station, start, *texts in connection.execute(query):
         labels[station].append(DirectionLabel(start.astimezone(UTC), *texts))
     sensors: dict[str, list[Installation]] = defaultdict(list)
-    query = "SELECT station, id, valid_from, valid_to, role FROM installation JOIN sensor ON key = sensor"
-    for station, sensor, start, end, role in connection.execute(query):
-        sensors[station].append(Installation(sensor, start.astimezone(UTC), end and end.astimezone(UTC), role))
+    query = """
+        SELECT station, id, valid_from, valid_to, role, type, mounting, field_of_view
+        FROM installation JOIN sensor ON key = sensor
+    """
+    for station, sensor, start, end, *words in connection.execute(query):
+        sensors[station].append(Installation(sensor, start.astimezone(UTC), end and end.astimezone(UTC), *words))
     rows = connection.execute("SELECT id, name, timezone, longitude, latitude, line FROM station").fetchall()
     return {
         station: Station(
@@ -141,8 +144,12 @@ def _write(connection: psycopg.Connection, stations: Sequence[Station]) -> None:
     cursor.executemany(query, [(sensor,) for sensor in sensors])
     cursor.executemany(
         """
-        INSERT INTO installation (sensor, station, valid_from, valid_to, role)
-        SELECT key, %s, %s, %s, %s FROM sensor WHERE id = %s
+        INSERT INTO installation (sensor, station, valid_from, valid_to, role, type, mounting, field_of_view)
+        SELECT key, %s, %s, %s, %s, %s, %s, %s FROM sensor WHERE id = %s
         """,
-        [(s.id, i.valid_from, i.valid_to, i.role, i.sensor) for s in stations for i in s.sensors],
+        [
+            (s.id, i.valid_from, i.valid_to, i.role, i.type, i.mounting, i.field_of_view, i.sensor)
+            for s in stations
+            for i in s.sensors
+        ],
     )

@@ -30,6 +30,9 @@ ROLES = ("part", "reference")
 MAX_LINE_M = 500
 """Longest counting line, and farthest distance of its ends from the station's position, in metres."""
 
+MAX_ABOUT = 200
+"""Characters in which a sensor's type, its mounting and its field of view are each said."""
+
 
 @dataclass(frozen=True, order=True)
 class DirectionLabel:
@@ -48,6 +51,12 @@ class Installation:
     valid_from: datetime
     valid_to: datetime | None
     role: str
+    type: str | None = None
+    """What kind of sensor it is, for people; None: nobody said. The two below likewise."""
+    mounting: str | None = None
+    """Where and how it hangs."""
+    field_of_view: str | None = None
+    """Which part of the place it sees."""
 
     @property
     def place_in_time(self) -> tuple[str, datetime]:
@@ -211,21 +220,34 @@ def _directions(value: object, zone: ZoneInfo | None, faults: Faults) -> tuple[D
 
 def _sensors(value: object, zone: ZoneInfo | None, faults: Faults) -> tuple[Installation, ...]:
     installations = []
-    for n, entry in _objects(value, "properties.sensors", ("id", "from", "to", "role"), faults):
+    known = ("id", "from", "to", "role", "type", "mounting", "field_of_view")
+    for n, entry in _objects(value, "properties.sensors", known, faults):
         where = f"properties.sensors[{n}]"
         sensor = id_of(entry.get("id"), f"{where}.id", faults)
         start = _moment(entry.get("from"), f"{where}.from", zone, faults)
         open_end = entry.get("to") is None
         end = None if open_end else _moment(entry["to"], f"{where}.to", zone, faults)
         role = entry.get("role", "part")
+        kind, mounting, view = (_about(entry.get(name), f"{where}.{name}", faults) for name in known[4:])
         if role not in ROLES:
             faults.at(f"{where}.role", f"{role!r} is no role; right is {' or '.join(ROLES)}")
         if start and end and start >= end:
             faults.at(f"{where}.to", f"{entry['to']!r} is not after from {entry['from']!r}")
         elif sensor and start and (open_end or end) and role in ROLES:
-            installations.append(Installation(sensor, start, end, str(role)))
+            installations.append(Installation(sensor, start, end, str(role), kind, mounting, view))
     installations.sort(key=lambda installation: installation.place_in_time)
     return tuple(installations)
+
+
+def _about(value: object, where: str, faults: Faults) -> str | None:
+    """Words about a sensor; None if nobody said any."""
+    if value is None:
+        return None
+    text = text_of(value, where, faults)
+    if len(text) > MAX_ABOUT:
+        faults.at(where, f"has {len(text)} characters; {MAX_ABOUT} are the most")
+        return None
+    return text or None
 
 
 def _objects(value: object, where: str, known: tuple[str, ...], faults: Faults) -> list[tuple[int, dict[str, object]]]:

@@ -40,7 +40,15 @@ def document() -> Document:
                     ],
                     "sensors": [
                         {"id": "markt-1", "from": "2020-01-01", "to": "2024-03-31T03:30", "role": "part"},
-                        {"id": "markt-2", "from": "2024-03-31T03:30", "to": None, "role": "reference"},
+                        {
+                            "id": "markt-2",
+                            "from": "2024-03-31T03:30",
+                            "to": None,
+                            "role": "reference",
+                            "type": "Radar, 60 GHz",
+                            "mounting": "Laterne vor dem Rathaus, 3,2 m hoch",
+                            "field_of_view": "120° quer über den Weg, bis 8 m",
+                        },
                     ],
                 },
             },
@@ -84,6 +92,12 @@ def test_what_is_in_the_file_is_in_the_database(any_database: str, path: Path) -
     assert markt.directions[1].valid_from == datetime(2024, 7, 1, 10, tzinfo=UTC)
     assert markt.sensors[0].valid_to == datetime(2024, 3, 31, 1, 30, tzinfo=UTC)
     assert (markt.sensors[1].role, markt.sensors[1].valid_to) == ("reference", None)
+    assert (markt.sensors[1].type, markt.sensors[1].mounting) == (
+        "Radar, 60 GHz",
+        "Laterne vor dem Rathaus, 3,2 m hoch",
+    )
+    assert markt.sensors[1].field_of_view == "120° quer über den Weg, bis 8 m"
+    assert (markt.sensors[0].type, markt.sensors[0].mounting, markt.sensors[0].field_of_view) == (None, None, None)
     assert (holzmarkt.timezone, holzmarkt.line, holzmarkt.directions) == ("Europe/Berlin", None, ())
     assert holzmarkt.sensors[0].role == "part"
 
@@ -221,6 +235,9 @@ FAULTS = {
         "spare",
         r"sensors\[0\].role: 'spare' is no role; right is part",
     ),
+    "type": ("0.properties.sensors.0.type", 5, r"sensors\[0\].type: must be a text"),
+    "mounting": ("0.properties.sensors.0.mounting", " ", r"sensors\[0\].mounting: must be a text"),
+    "view": ("0.properties.sensors.0.field_of_view", "x" * 201, r"sensors\[0\].field_of_view: has 201 characters"),
     "order": (
         "0.properties.sensors.0.to",
         "2020-01-01",

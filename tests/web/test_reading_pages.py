@@ -1,5 +1,6 @@
 """The pages to be read over HTTP: they agree with the API and the contract, and everything on them leads somewhere."""
 
+import copy
 import csv
 import html
 import io
@@ -49,7 +50,13 @@ def town(plain_pool: Pool) -> Iterator[City]:
         city = City(opened.enter_context(plain_pool.database()), Path(folder))
         bare = feature("planetarium", "Planetarium", 50.9312, 11.587)
         bare["properties"] |= {"sensors": [], "line": None}
-        city.add_stations([*JENA[:2], bare])
+        told = copy.deepcopy(JENA[1])
+        told["properties"]["sensors"][0] |= {
+            "type": "Radar, 60 GHz",
+            "mounting": "Laterne",
+            "field_of_view": "8 m breit",
+        }
+        city.add_stations([JENA[0], told, bare])
         with psycopg.connect(city.dsn) as connection:
             areas.apply(connection, ROOT / "deploy" / "jena" / "areas.geojson")
         city.count("holzmarkt", this_minute() - 3600, {0: 3, 1: 2}, minutes=60)
@@ -257,6 +264,8 @@ def test_each_sensor_is_shown_with_its_task_and_time(town: City) -> None:
             assert f"<code>{sensor['id']}</code>" in part
             assert "01.01.2020" in part
             assert "hängt noch" in part
+            for name in ("type", "mounting", "field_of_view"):
+                assert (sensor[name] or "nicht eingetragen") in part
         for labels in station["properties"]["directions"]:
             assert labels["in"] in part
         if station["id"] == "planetarium":
@@ -276,7 +285,7 @@ def test_directions_cross_the_line_from_its_left_to_its_right() -> None:
     """Along a line to the east `in` goes south; sensors that came and went have both dates, others since ever."""
     station = feature("markt", "Markt", 50.9, 11.0, labels=("Richtung Süden", "Richtung Norden"))
     station["properties"]["sensors"] = [
-        {"id": "markt-1", "from": None, "to": "2026-03-01T08:00:00+01:00", "role": "reference"}
+        {"id": "markt-1", "from": None, "to": "2026-03-01T08:00:00+01:00", "role": "reference", "type": "Radar, 60 GHz"}
     ]
     (view,) = stations_view([station], catalogue("de"))
 
@@ -285,6 +294,7 @@ def test_directions_cross_the_line_from_its_left_to_its_right() -> None:
     assert view.sensors[0].since == "Beginn"
     assert view.sensors[0].until == "01.03.2026"
     assert "Vergleich" in view.sensors[0].role
+    assert view.sensors[0].about == (("Art", "Radar, 60 GHz"),)
 
 
 def test_the_documentation_has_every_address_of_the_document(town: City) -> None:

@@ -10,6 +10,7 @@ from footfall_api.messages import Catalogue
 from footfall_api.pages.places import Feature
 
 WORDS: Final = ("in", "out")
+ABOUT: Final = ("type", "mounting", "field_of_view")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class SensorView:
     role: str
     since: str
     until: str
+    about: tuple[tuple[str, str], ...]
+    """What it is, how it hangs and what it sees: the name of each that was said, and its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ def _station(station: Feature, t: Catalogue) -> StationView:
                 t(f"sensor_role.{sensor['role']}"),
                 _since(sensor["from"], t),
                 "" if sensor["to"] is None else t.date(datetime.fromisoformat(sensor["to"])),
+                tuple((t(f"sensor_about.{name}"), str(sensor[name])) for name in ABOUT if sensor.get(name)),
             )
             for sensor in given["sensors"]
         ),

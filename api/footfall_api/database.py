@@ -24,6 +24,7 @@ TABLES: Final = (
     "store", "sensor", "stream", "count_minute", "coverage_minute", "count_span", "coverage_span",
     "count_hour", "coverage_hour", "dirty_hour",
     "station", "direction_label", "installation", "area", "station_area", "remark",
+    "sensor_node", "node_state", "sensor_state", "quarantine",
 )  # fmt: skip
 """What the API reads; `footfall-ingest migrate` makes it."""
 

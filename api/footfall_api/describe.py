@@ -27,11 +27,13 @@ Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """ISO 8601 with offset."""
 
 
-class _Closed(BaseModel):
+class Closed(BaseModel):
+    """What has these fields and no others."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class ProblemDetails(_Closed):
+class ProblemDetails(Closed):
     """An error (RFC 9457)."""
 
     type: str = Field(description="kind of problem; never changes", examples=["urn:footfall:problem:invalid-parameter"])
@@ -42,7 +44,7 @@ class ProblemDetails(_Closed):
     parameter: str | None = Field(default=None, description="the parameter at fault, if one is")
 
 
-class Value(_Closed):
+class Value(Closed):
     """What was counted in one interval."""
 
     station: str = Field(description="station id; all for the sum over an area")
@@ -69,7 +71,7 @@ class Value(_Closed):
     )
 
 
-class Remark(_Closed):
+class Remark(Closed):
     """What people know about a time at a station, a sensor or an area: one of the three is given."""
 
     id: int
@@ -84,7 +86,7 @@ class Remark(_Closed):
     excludes: bool = Field(description="the time is not to be believed: it is missing from the counts")
 
 
-class Remarks(_Closed):
+class Remarks(Closed):
     """Remarks on a time."""
 
     timezone: str = Field(description="IANA name of the zone in which times are written")
@@ -93,7 +95,7 @@ class Remarks(_Closed):
     remarks: list[Remark]
 
 
-class _Around(_Closed):
+class _Around(Closed):
     resolution: Resolution
     timezone: str = Field(description="IANA name of the zone in which days begin and times are written")
     unit: Literal["passages"]
@@ -113,21 +115,21 @@ Coordinates = Annotated[list[float], Field(min_length=2, max_length=2)]
 """Longitude, latitude (WGS 84). A list and not a pair, which few generators of clients understand."""
 
 
-class Geometry(_Closed):
+class Geometry(Closed):
     """Where a station is."""
 
     type: Literal["Point"]
     coordinates: Coordinates = Field(description="longitude, latitude (WGS 84)")
 
 
-class Shape(_Closed):
+class Shape(Closed):
     """Where an area is."""
 
     type: Literal["Polygon", "MultiPolygon"]
     coordinates: list[Any] = Field(description="rings of positions, or for a MultiPolygon lists of them (WGS 84)")
 
 
-class ValueFeature(_Closed):
+class ValueFeature(Closed):
     """What was counted in one interval, as GeoJSON: where its station or area is."""
 
     type: Literal["Feature"]
@@ -142,7 +144,7 @@ class CountsCollection(_Around):
     features: list[ValueFeature]
 
 
-class DirectionLabels(_Closed):
+class DirectionLabels(Closed):
     """What the directions mean in words, from a moment on."""
 
     from_: Moment | None = Field(alias="from", description="null: since ever")
@@ -150,7 +152,7 @@ class DirectionLabels(_Closed):
     out: str | None = None
 
 
-class InstalledSensor(_Closed):
+class InstalledSensor(Closed):
     """A sensor at a station, from one moment to another."""
 
     id: str
@@ -164,7 +166,7 @@ class InstalledSensor(_Closed):
     )
 
 
-class StationProperties(_Closed):
+class StationProperties(Closed):
     """What is known of a station."""
 
     name: str
@@ -177,7 +179,7 @@ class StationProperties(_Closed):
     areas: list[str] = Field(description="ids of the areas that the station lies in")
 
 
-class StationFeature(_Closed):
+class StationFeature(Closed):
     """A station as GeoJSON."""
 
     type: Literal["Feature"]
@@ -188,7 +190,7 @@ class StationFeature(_Closed):
     attribution: str | None = None
 
 
-class StationCollection(_Closed):
+class StationCollection(Closed):
     """All stations as GeoJSON."""
 
     type: Literal["FeatureCollection"]
@@ -197,7 +199,7 @@ class StationCollection(_Closed):
     attribution: str
 
 
-class AreaProperties(_Closed):
+class AreaProperties(Closed):
     """What is known of an area."""
 
     name: str
@@ -205,7 +207,7 @@ class AreaProperties(_Closed):
     stations: list[str] = Field(description="ids of the stations that lie in it")
 
 
-class AreaFeature(_Closed):
+class AreaFeature(Closed):
     """An area as GeoJSON."""
 
     type: Literal["Feature"]
@@ -216,7 +218,7 @@ class AreaFeature(_Closed):
     attribution: str | None = None
 
 
-class AreaCollection(_Closed):
+class AreaCollection(Closed):
     """All areas as GeoJSON."""
 
     type: Literal["FeatureCollection"]
@@ -228,12 +230,24 @@ class AreaCollection(_Closed):
 _SCHEMAS: Final = "#/components/schemas/"
 
 
+SECURITY_SCHEMES: Final = {
+    "operatorToken": {"type": "http", "scheme": "bearer", "description": "the operator's token"},
+    "operatorPassword": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "for browsers: any user name, and the operator's token as the password",
+    },
+}
+"""What `access` understands. Only what is not public requires one of them."""
+
+
 def complete(document: dict[str, Any]) -> None:
     """Add to the OpenAPI document what FastAPI cannot know: schemas that no model leads to, and nulls in examples."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     models = (ProblemDetails, CountsCollection)
     _, found = models_json_schema([(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}")
     schemas.update(found["$defs"])
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for item in document["paths"].values():
@@ -278,7 +292,7 @@ CSV_EXAMPLE: Final = (
 
 _PROBLEM_TEXTS: Final = {
     401: "a token that is not the operator's",
-    403: "finer than what is public",
+    403: "finer than what is public, or for the operator only",
     404: "there is nothing of that name",
     422: "a parameter that cannot be used; `parameter` names it",
     503: "the database cannot answer at the moment",

@@ -27,6 +27,14 @@ _KEPT_FROM: Final = {
 }
 """Exceptions: payloads that could not be read may hold anything and are nobody's answer; the version is read only."""
 
+_READABLE: Final = {
+    "quarantine": (
+        "id", "reason", "detail", "kind", "node", "sensor", "topic_sensor", "first_seen", "last_seen", "times",
+        "closed_at",
+    ),
+}  # fmt: skip
+"""Of a table that a role is kept from: the columns that it reads all the same, to say what is there and why."""
+
 _MISSING = (
     "SELECT wanted FROM unnest(%s::text[]) AS wanted WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted)"
 )
@@ -65,6 +73,9 @@ def arrange(connection: psycopg.Connection[Any]) -> list[str]:
         connection.execute(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), names, sql.Identifier(role)))
         for name in kept_from:
             _run(connection, "REVOKE ALL ON {} FROM {}", name, role)
+            if columns := _READABLE.get(name):
+                listed = ", ".join(["{}"] * len(columns))
+                _run(connection, f"GRANT SELECT ({listed}) ON {{}} TO {{}}", *columns, name, role)
         _run(connection, f"ALTER DEFAULT PRIVILEGES IN SCHEMA {{}} GRANT {rights} ON TABLES TO {{}}", schema, role)
     _run(connection, "GRANT SELECT ON alembic_version TO {}", INGEST)
     _run(connection, "GRANT EXECUTE ON FUNCTION remove_minutes TO {}, {}", INGEST, ADMIN)

@@ -54,6 +54,7 @@ def test_every_endpoint_is_described(document: dict[str, Any]) -> None:
             for summary in ("profile", "compare", "before-after", "totals")
         ),
         "/api/v1/live",
+        "/api/v1/operations",
         "/healthz",
         "/readyz",
         "/metrics",
@@ -64,6 +65,16 @@ def test_every_endpoint_is_described(document: dict[str, Any]) -> None:
         assert operation["description"], path
         for parameter in operation.get("parameters", []):
             assert parameter["description"], (path, parameter["name"])
+
+
+def test_only_what_is_not_public_wants_a_token(document: dict[str, Any]) -> None:
+    """The one endpoint for the operator names both ways of sending the token, and each is described."""
+    locked = {path: operation["security"] for path, operation in operations(document) if "security" in operation}
+
+    assert list(locked) == ["/api/v1/operations"]
+    named = {name for way in locked["/api/v1/operations"] for name in way}
+    schemes = document["components"]["securitySchemes"]
+    assert {schemes[name]["scheme"] for name in named} == {"bearer", "basic"}
 
 
 def test_errors_are_problems_throughout(document: dict[str, Any]) -> None:
@@ -97,8 +108,8 @@ def test_the_examples_of_all_parameters_work(demo: Api, document: dict[str, Any]
     """Each example, by itself and beside the first ones of the others, is answered with 200."""
     tried = 0
     for path, operation in operations(document):
-        if path == "/api/v1/live":
-            continue  # it never ends; its example is followed in another test
+        if path in {"/api/v1/live", "/api/v1/operations"}:
+            continue  # one never ends, its example is followed in another test; the other wants the operator's token
         given = {(p["in"], p["name"]): _examples(p) for p in operation.get("parameters", [])}
         fixed = {name: values[0] for (place, name), values in given.items() if place == "path"}
         queries = {name: values for (place, name), values in given.items() if place == "query" and values}

@@ -16,7 +16,7 @@ from footfall_api.settings import ApiSettings, DatabaseSettings, PublicSettings
 from footfall_contract import NodeStatus, encode_status
 from footfall_contract.topics import Kind, Topic
 from footfall_ingest import epochs, roles, schema, sensors, stations
-from footfall_ingest.flush import write_batch
+from footfall_ingest.flush import Message, write_batch
 from footfall_ingest.migrate import migrate
 from footfall_ingest.retention import remove
 from footfall_ingest.retry import Became, retry
@@ -164,6 +164,8 @@ def test_a_member_of_api_cannot_change_anything(any_database: str, accounts: Cal
         for statement in (
             "CREATE TABLE mine (a int)",
             "SELECT payload FROM quarantine",
+            "SELECT content FROM quarantine",
+            "SELECT * FROM quarantine",
             "SELECT remove_minutes('2000-01-01 00:00Z')",
             "SELECT nextval(pg_get_serial_sequence('sensor', 'key'))",
         ):
@@ -177,16 +179,43 @@ def test_the_api_answers_as_a_member_of_its_role(any_database: str, accounts: Ca
     key = city.counter("markt")
     city.minutes(key, NOW.replace(hour=10), 60, {0: 2})
     city.receive(key)
+    write_batch(city.connection, [Message("b", "markt-1", b"no report")], now=NOW)
     city.connection.close()
     dsn = accounts(any_database)("IN ROLE footfall_api")
 
-    settings = ApiSettings(database=DatabaseSettings(dsn=dsn), public=PublicSettings(local=True))
+    token = "the-operators-own-token"
+    public = PublicSettings(local=True, operator_token=token)
+    settings = ApiSettings(database=DatabaseSettings(dsn=dsn), public=public)
     with Api(settings) as api:
         assert api.get("/readyz").status_code == 200
         assert [f["id"] for f in api.get("/api/v1/stations").json()["features"]] == ["markt"]
         assert api.get("/").status_code == 200
         (value,) = api.counts("markt", from_="2026-06-10T10:00Z", to="2026-06-10T11:00Z", resolution="1h")
         assert value["count"] == 120
+        told = api.get("/api/v1/operations", headers={"Authorization": f"Bearer {token}"}).json()
+        assert told["quarantine"]["open"] == 1
+        assert told["database"]["bytes"] > 0
+
+
+def test_what_an_earlier_version_kept_from_the_api_is_granted_by_the_next_migration(
+    any_database: str, accounts: Callable[[str], LogIn]
+) -> None:
+    """Until then the operator is told the rest, and that this is missing; the schema itself need not change for it."""
+    token = "the-operators-own-token"
+    dsn = accounts(any_database)("IN ROLE footfall_api")
+    settings = ApiSettings(database=DatabaseSettings(dsn=dsn), public=PublicSettings(operator_token=token))
+    with psycopg.connect(any_database, autocommit=True) as owner, Api(settings) as api:
+        owner.execute("REVOKE ALL ON quarantine FROM footfall_api")
+
+        def told() -> dict[str, Any]:
+            response = api.get("/api/v1/operations", headers={"Authorization": f"Bearer {token}"})
+            assert response.status_code == 200
+            found: dict[str, Any] = response.json()
+            return found
+
+        assert told()["quarantine"] is None
+        assert migrate(any_database) == []
+        assert told()["quarantine"]["open"] == 0
 
 
 def test_the_account_that_migrates_needs_no_more_than_the_schema(

@@ -37,6 +37,8 @@ class Wiring:
     port: int
     seed: int
     attribution: str
+    operator_token: str
+    """What opens the page for the operator."""
     metrics: Mapping[str, int]
     """On which port of this machine each process that has no page answers ``/metrics``, by its name."""
 
@@ -58,7 +60,7 @@ class Wiring:
         return self.folder / f"{name}.toml"
 
     def write(self) -> None:
-        """Write all settings files, readable by their owner only: the database's password is in them."""
+        """Write all settings files, readable by their owner only: the database's password and the token are in them."""
         self._put_old_sensors_away()
         mqtt: Table = {"host": self.mqtt_host, "port": self.mqtt_port}
         metrics = {name: ("[metrics]", {"port": port}) for name, port in self.metrics.items()}
@@ -71,7 +73,10 @@ class Wiring:
             [
                 ("[http]", {"host": self.host, "port": self.port}),
                 ("[database]", {"dsn": self.api_dsn}),
-                ("[public]", {"local": True, "attribution": self.attribution}),
+                (
+                    "[public]",
+                    {"local": True, "attribution": self.attribution, "operator_token": self.operator_token},
+                ),
             ],
         )
         _write(

@@ -280,6 +280,7 @@ class Demo:
             host=plan.options.host,
             port=plan.options.port,
             seed=self._memory.seed,
+            operator_token=self._folder.operator_token(),
             metrics={name: free_port() for name in ("ingest", *(box.node for box in BOXES))},
             attribution="footfall-demo: simulated passages"
             + (f"; past from {plan.options.history_from.name}" if plan.options.history_from else ""),
@@ -350,7 +351,9 @@ class Demo:
     def _greet(self, wiring: Wiring) -> None:
         host, say = reachable(wiring.host), self._terminal.say
         say()
-        say(f"  page:  http://{_in_url(host)}:{wiring.port}")
+        page = f"http://{_in_url(host)}:{wiring.port}"
+        say(f"  page:  {page}")
+        say(f"  IT:    {page}/betrieb  (any user name, password {wiring.operator_token})")
         say(f"  MQTT:  {_in_url(host)}:{wiring.mqtt_port} ({self._broker().kind})")
         say(f"  data:  {self._folder.path}  (logs in {self._folder.logs})")
         say("  stop:  Ctrl-C")

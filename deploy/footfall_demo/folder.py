@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -128,6 +129,28 @@ class DataFolder:
                 f"There is not enough room for the data folder {self.path}: {free / 1e6:,.0f} MB are free and "
                 f"{self._room_bytes / 1e6:,.0f} MB are needed. Make room, or choose a folder elsewhere with --data."
             )
+
+    # -- the operator's token --------------------------------------------------------------------------------------
+
+    def operator_token(self) -> str:
+        """What opens the operator's page: made once, and kept in a file that only its owner reads.
+
+        Raises:
+            RefusedError: the file cannot be read or written.
+        """
+        path = self.path / "operator-token"
+        try:
+            if path.exists() and (kept := path.read_text("utf-8").strip()):
+                return kept
+            token = secrets.token_urlsafe(18)
+            half = path.with_suffix(".half")
+            half.unlink(missing_ok=True)
+            with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(token + "\n")
+            half.replace(path)
+        except (OSError, ValueError) as error:
+            raise RefusedError(f"The operator's token in {path} cannot be used: {error}. Remove the file.") from error
+        return token
 
     # -- what it remembers ----------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The whole demo as a newcomer starts it: a process tree that counts, answers, and leaves nothing behind."""
 
+import base64
 import contextlib
 import csv
 import io
@@ -191,6 +192,9 @@ def test_the_page_is_there_and_moves(start: Callable[..., RunningDemo]) -> None:
     began = time.monotonic()
     demo = start("--history", "0")
     assert demo.hear("page:").split()[-1] == f"http://127.0.0.1:{demo.port}"
+    words = demo.hear("IT:").rstrip(")").split()
+    assert words[1] == f"http://127.0.0.1:{demo.port}/betrieb"
+    operator = "Basic " + base64.b64encode(f"name:{words[-1]}".encode()).decode()
     assert demo.hear("MQTT:").split()[1] == f"127.0.0.1:{demo.mqtt_port}"
     assert time.monotonic() - began < 60  # what a newcomer is promised
     assert b"Markt" in demo.get("/")
@@ -207,6 +211,15 @@ def test_the_page_is_there_and_moves(start: Callable[..., RunningDemo]) -> None:
         return sum(counts) if counts else None
 
     wait_until(lambda: None not in map(passages, stations), timeout=60, every=0.5, what="counts of each station")
+    page = urllib.request.Request(f"http://127.0.0.1:{demo.port}/betrieb", headers={"Authorization": operator})
+
+    def operated() -> str:
+        """The page that the printed token opens."""
+        with urllib.request.urlopen(page, timeout=30) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    wait_until(lambda: "6 Sensoren an 2 Knoten berichten" in operated(), timeout=60, every=0.5, what="that all is well")
     before = sum(passages(station) or 0 for station in stations)
     wait_until(lambda: sum(passages(s) or 0 for s in stations) > before, timeout=60, every=0.5, what="more passages")
     settings = str(demo.data / "jena-sued.toml")

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -55,6 +56,27 @@ def test_a_killed_demo_s_children_are_waited_for(tmp_path: Path) -> None:
 
     with DataFolder(tmp_path):
         assert (tmp_path / "demo.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_the_operators_token_stays(tmp_path: Path) -> None:
+    """It is long, another one in each folder, kept over starts, and only its owner may read it."""
+    tokens = []
+    for name in ("one", "two"):
+        with DataFolder(tmp_path / name) as folder:
+            tokens.append(folder.operator_token())
+        with DataFolder(tmp_path / name) as folder:
+            assert folder.operator_token() == tokens[-1]
+        assert stat.S_IMODE((tmp_path / name / "operator-token").stat().st_mode) == 0o600
+
+    assert len(set(tokens)) == 2
+    assert min(map(len, tokens)) >= 24
+
+
+def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A sentence with the path, and what to do."""
+    (tmp_path / "operator-token").mkdir()
+    with DataFolder(tmp_path) as folder, pytest.raises(RefusedError, match=r"operator-token cannot be used: .*Remove"):
+        folder.operator_token()
 
 
 def test_no_room(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from footfall_sim.settings import SimSettings
 from footfall_sim.truth import TruthLog
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
+TOKEN = "a-token-of-the-operator"
 LIVE_SINCE = int(datetime(2026, 3, 1, 11, 0, tzinfo=UTC).timestamp())
 
 
@@ -69,7 +70,7 @@ def test_every_settings_file_is_one_for_its_process(tmp_path: Path) -> None:
     folder.mkdir()
     metrics = {"ingest": 9101, "jena-nord": 9102, "jena-sued": 9103}
     owner, writer, reader = (f"postgresql://{name}:p@127.0.0.1:5/x" for name in ("owner", "writer", "reader"))
-    wiring = Wiring(folder, owner, writer, reader, "127.0.0.1", 1884, "127.0.0.1", 8001, 7, "made up", metrics)
+    wiring = Wiring(folder, owner, writer, reader, "127.0.0.1", 1884, "127.0.0.1", 8001, 7, "made up", TOKEN, metrics)
     wiring.write()
     wiring.write()
 
@@ -80,6 +81,7 @@ def test_every_settings_file_is_one_for_its_process(tmp_path: Path) -> None:
     assert [ingest.database.dsn, api.database.dsn.get_secret_value()] == [writer, reader]
     assert {ingest.mqtt.port, *(edge.mqtt.port for edge in edges)} == {1884}
     assert api.public.local
+    assert api.public.operator_token.get_secret_value() == TOKEN
     assert (sim.seed, len(sim.sensor), sim.at_least_per_min > 0) == (7, 6, True)
     lines = {sensor.id: str(sim.link_of(sensor)) for sensor in sim.sensor}
     assert {sensor.id: sensor.port for edge in edges for sensor in edge.sensor} == lines
@@ -97,7 +99,7 @@ def test_a_sensor_of_another_kind_comes_without_the_memory_of_the_old_one(tmp_pa
     """A folder from when all sensors were of one kind goes on: the old memories are put away, the others stay."""
     dsn = "postgresql://owner:p@127.0.0.1:5/x"
     metrics = {"ingest": 9101, "jena-nord": 9102, "jena-sued": 9103}
-    wiring = Wiring(tmp_path, dsn, dsn, dsn, "127.0.0.1", 1884, "127.0.0.1", 8001, 7, "made up", metrics)
+    wiring = Wiring(tmp_path, dsn, dsn, dsn, "127.0.0.1", 1884, "127.0.0.1", 8001, 7, "made up", TOKEN, metrics)
     wiring.config("sim").write_text(
         "".join(f'[[sensor]]\nid = "{counter.sensor}"\n' for counter in COUNTERS if counter.sensor != "kirchplatz-1")
     )

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from footfall_api.messages import LANGUAGES
-from footfall_api.pages import about, accessibility, api, data, easy, now
+from footfall_api.pages import about, accessibility, api, data, easy, now, operations
 from footfall_api.pages.frame import STATIC, Files, Page, Pages, base_of, serve, static_version, unknown
 from footfall_api.settings import ApiSettings
 
@@ -34,6 +34,7 @@ PAGES: tuple[Page, ...] = (
     about.PAGE,
     easy.PAGE,
     accessibility.PAGE,
+    operations.PAGE,
 )
 """All pages, in the order of the navigation."""
 

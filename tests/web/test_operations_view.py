@@ -96,7 +96,11 @@ def test_all_is_well() -> None:
     assert view().headline == "Alles in Ordnung: 1 Sensor an 1 Knoten berichtet"
     (row,) = view().sensors
     assert (row.sensor, row.place, row.node, row.state.text) == ("markt-1", "Markt", "nord", "misst")
-    assert (row.since, str(row.report)) == ("seit 00:30 (vor 9 Stunden)", "09:29 (vor 1 Minute)")
+    assert (str(row.since), str(row.report), row.frame) == (
+        "00:30 (vor 9 Stunden)",
+        "09:29 (vor 1 Minute)",
+        "vor 1 Minute",
+    )
     assert (row.day, row.week, row.waiting, row.frames) == ("100\xa0%", "99\xa0%", "2", "10.000")
     assert (row.bad, row.skipped, row.restarts) == ("3", "7", "0")
     assert (found.size, found.sums) == ("12 MB", "keine, die Zusammenfassung ist auf dem Laufenden")

@@ -129,9 +129,10 @@ class SensorRow:
     place: str
     node: str
     state: State
-    since: str
+    since: When | None
     report: When
     frame: str
+    """How long ago the last valid frame came; empty: nobody says."""
     day: str
     week: str
     waiting: str
@@ -573,15 +574,13 @@ def _sensor_row(sensor: Row, facts: Facts) -> SensorRow:
     last = facts.when(sensor["last_report"]) if sensor["last_report"] else When(t("ops.never"))
     if health:
         state = State("good" if health["state"] == "ok" else "bad", t(_SENSOR_STATES[health["state"]]))
-        since = t("ops.since", time=facts.when(health["since"]))
-        frame = t(
-            "ops_sensors.frame", time=facts.when(health["last_frame"]) if health["last_frame"] else t("ops.never")
-        )
+        since: When | None = facts.when(health["since"])
+        frame = facts.when(health["last_frame"]).age if health["last_frame"] else t("ops.never")
         counters = [
             t.number(health[name]) for name in ("waiting_slots", "frames", "bad_frames", "skipped_bytes", "restarts")
         ]
     else:
-        state, since, frame, counters = State("quiet", t("ops_sensors.quiet")), "", "", [none] * 5
+        state, since, frame, counters = State("quiet", t("ops_sensors.quiet")), None, "", [none] * 5
     waiting, frames, bad, skipped, restarts = counters
     return SensorRow(
         sensor["sensor"],

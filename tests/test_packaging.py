@@ -76,6 +76,7 @@ def test_the_wheel_carries_what_is_not_python(wheel: Path) -> None:
         "footfall_api/static/vendor/",
         "footfall_demo/jena/stations.geojson",
         "footfall_demo/jena/areas.geojson",
+        "footfall_demo/jena/streets.geojson",
         "footfall_role/py.typed",
     ):
         assert any(name.startswith(part) for name in names), f"{part} is missing"

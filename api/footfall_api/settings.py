@@ -1,10 +1,13 @@
 """The settings of ``footfall-api``: one TOML file (``deploy/api.toml.example``) and ``FOOTFALL_*`` variables."""
 
+import re
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from footfall_api.streets import read_streets
 from footfall_api.summary.days import check_code
 from footfall_role.settings import MetricsSettings, RoleSettings, Section
 
@@ -107,10 +110,47 @@ class CitySettings(Section):
 
 
 class MapSettings(Section):
-    """The background of the map. Without tiles the page asks no other host for anything."""
+    """The background of the map. Without tiles or a style the page asks no other host for anything."""
 
-    tiles_url: str = Field(default="", description="raster tiles with {z}/{x}/{y}; empty: a plain background")
+    tiles_url: str = Field(default="", description="raster tiles with {z}/{x}/{y}; empty: no tiles")
     tiles_attribution: str = Field(default="", description="what the makers of the tiles want to have said")
+    style_url: str = Field(
+        default="", description="a MapLibre style (vector tiles) instead of raster tiles; empty: none"
+    )
+    style_attribution: str = Field(
+        default="", description="what the makers of the style and its data want to have said"
+    )
+    style_origins: tuple[str, ...] = Field(
+        default=(), description="origins beside the style's own from which it takes tiles, letters and pictures"
+    )
+    streets: str = Field(
+        default="",
+        description="GeoJSON file of lines with a name each, for the map drawn without tiles; empty: no streets",
+    )
+
+    @field_validator("style_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _web_address(value)
+
+    @field_validator("style_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            # What stands here goes into the Content-Security-Policy: nothing but an origin may.
+            if origin != f"{parts.scheme}://{parts.netloc}" or not re.fullmatch(r"https?://[\w.:\[\]-]+", origin):
+                raise ValueError(
+                    f"each must be an origin such as https://tiles.example, without a path; {origin!r} is not"
+                )
+        return value
+
+    @field_validator("streets")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        if value:
+            read_streets(Path(value))
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -119,6 +159,12 @@ class MapSettings(Section):
         if self.tiles_url and not self.tiles_attribution:
             raise ValueError(
                 "tiles_attribution is missing: map tiles are used under the condition that their makers are named"
+            )
+        if self.tiles_url and self.style_url:
+            raise ValueError("tiles_url and style_url cannot both be set: a map has one background")
+        if self.style_url and not self.style_attribution:
+            raise ValueError(
+                "style_attribution is missing: map data are used under the condition that their makers are named"
             )
         return self
 

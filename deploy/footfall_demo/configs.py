@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from footfall_demo.city import AT_LEAST_PER_MIN, BOXES, COUNTERS, ZONE, Box, Counter
+from footfall_demo.city import AT_LEAST_PER_MIN, BOXES, COUNTERS, ZONE, Box, Counter, file_of_jena
 from footfall_sim.settings import USUAL_BAUD, SensorProtocol
 
 Table = Mapping[str, str | int | float | bool]
@@ -77,6 +77,7 @@ class Wiring:
                     "[public]",
                     {"local": True, "attribution": self.attribution, "operator_token": self.operator_token},
                 ),
+                ("[map]", {"streets": str(file_of_jena("streets.geojson").resolve())}),
             ],
         )
         _write(

@@ -9,7 +9,18 @@ import pytest
 from footfall_api.answers import Reason
 from footfall_api.board import Board, Reading, StationBoard
 from footfall_api.messages import catalogue
-from footfall_api.pages.now_view import REASON_KEYS, PageView, heading, page_view, ring_radius, spark, status_of
+from footfall_api.pages.now_view import (
+    REASON_KEYS,
+    PageView,
+    StationView,
+    chart_text,
+    heading,
+    minute_views,
+    page_view,
+    ring_radius,
+    spark,
+    status_of,
+)
 from footfall_api.pages.place_map import WIDE
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -70,14 +81,19 @@ def station(
 
 def german(*stations: StationBoard) -> PageView:
     """The German page of a board."""
-    view = page_view(Board(AT.astimezone(UTC), stations), catalogue("de"), None)
+    view = page_view(Board(AT.astimezone(UTC), stations), catalogue("de"))
     assert view is not None
     return view
 
 
+def shown(board: StationBoard) -> StationView:
+    """What the German page says of one station."""
+    return german(board).stations[0]
+
+
 def test_a_usual_station() -> None:
     """Totals, directions with their labels, and the sums of the last minutes, the running one included."""
-    view = german(station()).chosen
+    view = shown(station())
 
     assert (view.status, view.status_text) == ("measured", "misst, Stand 14:32 Uhr")
     assert (view.today.text, view.today.at_least) == ("1.234", False)
@@ -96,10 +112,10 @@ def test_every_reason_has_words(language: str) -> None:
 
 def test_a_quiet_night_is_not_a_silent_sensor() -> None:
     """Measured and nobody came is 0 and says so; not measured is a dash and says since when."""
-    quiet = german(station(usual=(0, 0), today=(0, 0))).chosen
-    silent = german(
+    quiet = shown(station(usual=(0, 0), today=(0, 0)))
+    silent = shown(
         station(usual=(None, None), today=(3, 4), coverage=0.9, updated=AT.replace(hour=13, minute=2, second=0))
-    ).chosen
+    )
 
     assert (quiet.status, quiet.sixty.text, quiet.sixty.measured) == ("quiet", "0", True)
     assert quiet.status_text == "misst, Stand 14:32 Uhr; seit 60 Minuten kam niemand vorbei"
@@ -109,7 +125,7 @@ def test_a_quiet_night_is_not_a_silent_sensor() -> None:
 
 def test_silence_since_another_day_names_the_day() -> None:
     """A clock time alone would be read as today's."""
-    view = german(station(usual=(None, None), today=(None, None), updated=AT - timedelta(days=2))).chosen
+    view = shown(station(usual=(None, None), today=(None, None), updated=AT - timedelta(days=2)))
 
     assert view.status_text == "keine Daten seit 21.11.2026, 14:32 Uhr"
 
@@ -117,9 +133,9 @@ def test_silence_since_another_day_names_the_day() -> None:
 def test_an_imported_past_shows_its_last_day() -> None:
     """A station that was measured long ago shows when that was and what it counted."""
     day = reading(datetime(2024, 12, 31, tzinfo=ZONE), timedelta(days=1), {"in": 18_000, "out": 734})
-    view = german(
+    view = shown(
         station(usual=(None, None), today=(None, None), updated=datetime(2025, 1, 1, tzinfo=ZONE), last_day=day)
-    ).chosen
+    )
 
     assert (view.status, view.today.text) == ("last_day", "–")
     assert view.status_text == "zuletzt am 31.12.2024 bis 24:00 Uhr: 18.734 Passagen an dem Tag"
@@ -127,7 +143,7 @@ def test_an_imported_past_shows_its_last_day() -> None:
 
 def test_a_station_that_never_measured() -> None:
     """It says so and shows no number."""
-    view = german(station(usual=(None, None), today=(None, None), updated=None)).chosen
+    view = shown(station(usual=(None, None), today=(None, None), updated=None))
 
     assert (view.status, view.today.text, view.five.text) == ("never", "–", "–")
 
@@ -140,8 +156,8 @@ def test_silence_begins_after_two_and_a_half_minutes(seconds: int, status: str) 
 
 def test_gaps_make_lower_bounds() -> None:
     """A sum over a gap is shown as at least so many; a gap in the running minute is none yet."""
-    gap = german(station(minutes={10: (None, None)}, coverage=0.73)).chosen
-    running = german(station(minutes={0: (None, None)})).chosen
+    gap = shown(station(minutes={10: (None, None)}, coverage=0.73))
+    running = shown(station(minutes={0: (None, None)}))
 
     assert (gap.sixty.text, gap.sixty.at_least) == ("177", True)
     assert (gap.five.at_least, gap.today.at_least) == (False, True)
@@ -161,9 +177,7 @@ def test_reports_on_their_way_are_no_gap_of_the_day() -> None:
 
 def test_the_chart_in_words() -> None:
     """Total, directions, the highest minute and the gaps are told."""
-    view = german(station(minutes={30: (7, 5), 40: (None, None)}))
-
-    assert view.chart_text == (
+    assert chart_text(station(minutes={30: (7, 5), 40: (None, None)}), catalogue("de")) == (
         "186 Passagen (65 Richtung Rathaus; 121 Richtung 2). Höchster Wert: 12 um 14:02 Uhr. "
         "Eine Minute wurde nicht gemessen."
     )
@@ -180,15 +194,15 @@ def test_the_map_in_words() -> None:
 
 def test_the_table_says_why_a_minute_is_missing() -> None:
     """The running minute runs, a silent sensor is named, a measured minute is measured."""
-    view = german(station(minutes={1: (None, None)}))
+    minutes = minute_views(station(minutes={1: (None, None)}), catalogue("de"))
 
-    assert [minute.state for minute in view.minutes[:3]] == [
+    assert [minute.state for minute in minutes[:3]] == [
         "läuft noch",
         "nicht gemessen: Sensor schweigt",
         "gemessen",
     ]
-    assert [minute.clock for minute in view.minutes[:3]] == ["14:32", "14:31", "14:30"]
-    assert view.minutes[1].total.text == "–"
+    assert [minute.clock for minute in minutes[:3]] == ["14:32", "14:31", "14:30"]
+    assert minutes[1].total.text == "–"
 
 
 @pytest.mark.parametrize(
@@ -230,11 +244,6 @@ def test_the_small_course_shows_gaps_and_zeros_differently() -> None:
     assert drawn.down == "M119 16V23.5"
 
 
-def test_the_busiest_station_is_shown_unless_another_is_wanted() -> None:
-    """An unknown wish falls back to the busiest; no station at all gives no page."""
-    board = Board(AT.astimezone(UTC), (station(),))
-
-    unknown = page_view(board, catalogue("de"), "nowhere")
-    assert unknown is not None
-    assert unknown.chosen.id == "markt"
-    assert page_view(Board(AT, ()), catalogue("de"), None) is None
+def test_no_station_is_no_page() -> None:
+    """Without any station there is nothing to show."""
+    assert page_view(Board(AT, ()), catalogue("de")) is None

@@ -21,8 +21,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from footfall_api.messages import LANGUAGES
-from footfall_api.pages import about, accessibility, api, data, easy, now, operations
+from footfall_api.pages import about, accessibility, api, data, easy, kiosk, now, operations
 from footfall_api.pages.frame import STATIC, Files, Page, Pages, base_of, serve, static_version, unknown
+from footfall_api.pages.kept import Kept
 from footfall_api.settings import ApiSettings
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ PAGES: tuple[Page, ...] = (
     easy.PAGE,
     accessibility.PAGE,
     operations.PAGE,
+    kiosk.PAGE,
 )
 """All pages, in the order of the navigation."""
 
@@ -43,8 +45,9 @@ ROBOTS = "User-agent: *\nDisallow: /api/\n"
 
 
 def install(app: FastAPI) -> None:
-    """Add the pages and their files to `app`, which has `state.settings` and `state.feed`."""
+    """Add the pages and their files to `app`, which has `state.settings`, `state.clock` and `state.feed`."""
     settings: ApiSettings = app.state.settings
+    app.state.kept = Kept(app.state.clock)
     pages = app.state.pages = Pages(settings, static_version(), PAGES)
     router = APIRouter(include_in_schema=False)
     for page in PAGES:

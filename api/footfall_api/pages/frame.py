@@ -30,6 +30,7 @@ from starlette.types import Scope
 from footfall_api.messages import LANGUAGES, Catalogue, catalogue
 from footfall_api.pages.inner import RefusedError, ask
 from footfall_api.settings import ApiSettings
+from footfall_api.streets import read_streets
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +60,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """A configured map background; `host` is named on the page, `origin` is allowed in the policy."""
+    """A configured map background; `host` is named on the page, `origins` are allowed in the policy.
+
+    `url` is that of raster tiles, or if `is_style` of a style that says itself where everything is.
+    """
 
     url: str
     attribution: str
     host: str
-    origin: str
+    origins: tuple[str, ...]
+    is_style: bool = False
 
 
 class Pages:
@@ -76,6 +81,7 @@ class Pages:
         self.pages = {page.key: page for page in pages}
         self.tiles = _tiles(settings)
         self.headers = security_headers(self.tiles)
+        self.streets = read_streets(Path(settings.map.streets)) if settings.map.streets else ()
         self.templates = Environment(
             loader=PackageLoader("footfall_api"),
             autoescape=True,
@@ -161,16 +167,24 @@ def modules_of(script: str, folder: Path = STATIC / "js") -> tuple[str, ...]:
 
 
 def _tiles(settings: ApiSettings) -> Tiles | None:
-    url = settings.map.tiles_url
+    chosen = settings.map
+    url = chosen.style_url or chosen.tiles_url
     if not url:
         return None
     parts = urlsplit(url)
-    return Tiles(url, settings.map.tiles_attribution, parts.netloc, f"{parts.scheme}://{parts.netloc}")
+    origins = dict.fromkeys((f"{parts.scheme}://{parts.netloc}", *(chosen.style_origins if chosen.style_url else ())))
+    return Tiles(
+        url,
+        chosen.style_attribution if chosen.style_url else chosen.tiles_attribution,
+        ", ".join(urlsplit(origin).netloc for origin in origins),
+        tuple(origins),
+        is_style=bool(chosen.style_url),
+    )
 
 
 def security_headers(tiles: Tiles | None) -> dict[str, str]:
     """What every page is sent with. Nothing inline, nothing from elsewhere but tiles, no cookies, no framing."""
-    beyond = f" {tiles.origin}" if tiles else ""
+    beyond = "".join(f" {origin}" for origin in tiles.origins) if tiles else ""
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",

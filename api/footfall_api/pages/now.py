@@ -1,10 +1,10 @@
-"""Today: a map of the stations, what they count now and have counted today, and the last hour of one of them."""
+"""Today: a map of the stations, what they count now and have counted today, and what is usual at this hour."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from footfall_api.pages.example import example_report
 from footfall_api.pages.frame import Here, Page
 from footfall_api.pages.now_view import (
     COMPLETE,
@@ -15,39 +15,45 @@ from footfall_api.pages.now_view import (
     SILENT_AFTER_S,
     SPARK_HALF,
     PageView,
+    StationView,
     page_view,
     ring_radius,
 )
+from footfall_api.pages.today import Day, Today, read_today
+from footfall_api.pages.usual_view import HEIGHT, HOUR_WIDTH, LEAST
 
 LIVE: Final = "/api/v1/live"
 
 
 async def answer(here: Here) -> Response:
-    """The page; `station` is the one whose chart is shown."""
-    wanted = here.query("station")
+    """The page. Its addresses of old that name a `station` lead to that station's own page."""
+    station = here.query("station")
+    if station is not None:
+        return RedirectResponse(here.url("station", station), status_code=308)
     board = await here.request.app.state.feed.current()
-    view = page_view(board, here.t, wanted)
+    today = await read_today(here.request, board)
+    view = page_view(board, here.t, today, here.pages.streets)
     if view is None:
         return here.page_of("empty.html")
     return here.page_of(
         "now.html",
         view=view,
-        report=example_report(view.chosen.id),
-        boot=here.boot(**boot(view, here)),
+        boot=here.boot(**boot(view, today, here)),
         spark_half=SPARK_HALF,
+        course_height=HEIGHT,
+        hour_width=HOUR_WIDTH,
         ring_radius=ring_radius,
     )
 
 
-PAGE: Final = Page("now", answer, browser=("live", "chart", "status", "state"))
+PAGE: Final = Page("now", answer, browser=("live", "status", "state", "usual"))
 
 
-def boot(view: PageView, here: Here) -> dict[str, Any]:
-    """What the scripts need to know beside what every page's scripts need."""
-    content: dict[str, Any] = {
+def live_rules(stations: Sequence[StationView], today: Today, here: Here) -> dict[str, Any]:
+    """What scripts need that follow the stream: its address, the rules, and what is known of today."""
+    return {
         "live": here.base + LIVE,
-        "station": view.chosen.id,
-        "zones": {station.id: station.zone for station in view.stations},
+        "zones": {station.id: station.zone for station in stations},
         "directions": DIRECTION_KEYS,
         "rules": {
             "silentAfterS": SILENT_AFTER_S,
@@ -56,14 +62,38 @@ def boot(view: PageView, here: Here) -> dict[str, Any]:
             "recentMinutes": RECENT_MINUTES,
             "historicAfterS": HISTORIC_AFTER.total_seconds(),
             "sparkHalf": SPARK_HALF,
+            "leastUsual": LEAST,
+            "courseHeight": HEIGHT,
+            "hourWidth": HOUR_WIDTH,
         },
-        "chart": f"{here.static}/vendor/chart.js",
-        "tiles": None,
+        "days": {name: day_json(day) for name, day in today.days.items() if day.is_compared},
     }
+
+
+def day_json(day: Day) -> dict[str, Any]:
+    """A day as scripts want it: of each hour its start and end (ms), its count if all of it was measured, the usual."""
+    return {
+        "before": day.before,
+        "hours": [
+            [
+                int(hour.start.timestamp() * 1000),
+                int(hour.end.timestamp() * 1000),
+                hour.count if hour.is_measured else None,
+                hour.usual,
+            ]
+            for hour in day.hours
+        ],
+    }
+
+
+def boot(view: PageView, today: Today, here: Here) -> dict[str, Any]:
+    """What the scripts need to know beside what every page's scripts need."""
+    content = live_rules(view.stations, today, here) | {"first": view.stations[0].id, "tiles": None}
     tiles = here.pages.tiles
     if tiles is not None:
         content["tiles"] = {
             "url": tiles.url,
+            "isStyle": tiles.is_style,
             "library": f"{here.static}/vendor/maplibre/maplibre-gl.mjs",
             "style": f"{here.static}/vendor/maplibre/maplibre-gl.css",
             "places": [

@@ -9,7 +9,7 @@ reports are still on their way (`ON_THEIR_WAY_S`) make nothing incomplete.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -18,6 +18,20 @@ from zoneinfo import ZoneInfo
 from footfall_api.board import Board, Reading, StationBoard
 from footfall_api.messages import Catalogue
 from footfall_api.pages.place_map import TOTAL_CHARS, Format, Panel, Spot, panels
+from footfall_api.pages.today import Day, Remark, Today
+from footfall_api.pages.usual_view import (
+    Beside,
+    Course,
+    HourRow,
+    added,
+    course,
+    hour_rows,
+    lately,
+    lately_text,
+    so_far,
+    so_far_text,
+)
+from footfall_api.streets import Street
 
 SILENT_AFTER_S = 150
 """Reports come every few seconds, at most a minute's worth at a time; two missed minutes are silence."""
@@ -47,6 +61,7 @@ REASON_KEYS = {
     "not_installed": "state.not_installed",
     "excluded": "state.excluded",
 }
+KIND_KEYS = {"works": "remark.works", "event": "remark.event", "fault": "remark.fault", "note": "remark.note"}
 DIRECTION_KEYS = {"in": "live.in", "out": "live.out", "undirected": "live.undirected"}
 SPARK_HALF = 15
 """Half the height of the small course of an hour; each minute is two units wide."""
@@ -108,23 +123,53 @@ class StationView:
     sixty: Figure
     sixty_count: int | None
     spark: Spark
-    day: str
-    next_day: str
     mark: str
+    today_count: int | None = None
+    beside: Beside | None = None
+    so_far: str = ""
+    lately: str = ""
+    course: Course | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TotalView:
+    """All stations together. `places`: how many of them the total is of, in words."""
+
+    today: Figure
+    sixty: Figure
+    places: str
+    so_far: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemarkView:
+    """A remark of today: its kind and when it holds in words, and its stations by id and name."""
+
+    kind: str
+    kind_text: str
+    text: str
+    when: str
+    stations: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """The whole page: `at` in the zone of the first station; `chosen` is the station of the chart."""
+    """The whole page: `at` in the zone of the first station.
+
+    `hours`: the table of the day, a column for each of `hour_stations`; `is_usual_known`: of every station that counts
+    at present, what is usual could be had.
+    """
 
     at: str
     summary: str
     stations: tuple[StationView, ...]
+    total: TotalView
+    remarks: tuple[RemarkView, ...]
     panels: tuple[Panel, ...]
     zones: str
-    chosen: StationView
-    minutes: tuple[MinuteView, ...]
-    chart_text: str
+    hour_stations: tuple[StationView, ...]
+    hours: tuple[HourRow, ...]
+    is_usual_known: bool
 
     @property
     def by_id(self) -> Mapping[str, StationView]:
@@ -132,28 +177,79 @@ class PageView:
         return {station.id: station for station in self.stations}
 
 
-def page_view(board: Board, t: Catalogue, wanted: str | None) -> PageView | None:
-    """The page of `board`; the chart is of the station `wanted`, else of the busiest one. None: there is no station."""
+def page_view(
+    board: Board, t: Catalogue, today: Today | None = None, streets: tuple[Street, ...] = ()
+) -> PageView | None:
+    """The page of `board`, with what is known of today beside it. None: there is no station."""
     if not board.stations:
         return None
+    known = today or Today({}, ())
     views = tuple(
         sorted(
-            (station_view(station, board.at, t) for station in board.stations),
+            (station_view(station, board.at, t, known.days.get(station.id)) for station in board.stations),
             key=lambda view: (view.status not in LIVE_STATUSES, view.name.casefold()),
         )
     )
-    chosen = next((view for view in views if view.id == wanted), None) or max(views, key=_busyness)
-    station = next(station for station in board.stations if station.id == chosen.id)
+    first = next(station for station in board.stations if station.id == views[0].id)
     spots = tuple(Spot(s.id, s.name, s.longitude, s.latitude, s.line) for s in board.stations)
+    places = panels(spots, max(TOTAL_CHARS, *(len(view.today.text) for view in views)), streets)
+    present = tuple(view for view in views if view.status in LIVE_STATUSES)
+    with_hours = tuple(view for view in present if view.id in known.days)
     return PageView(
-        at=t("live.as_of", time=t.clock(_local(board.at, station), seconds=True), zone=chosen.zone),
+        at=t("live.as_of", time=t.clock(_local(board.at, first), seconds=True), zone=views[0].zone),
         summary=summary(views, t),
         stations=views,
-        panels=_live_first(panels(spots, max(TOTAL_CHARS, *(len(view.today.text) for view in views))), views),
+        total=total_view(views, t),
+        remarks=tuple(remark_view(remark, board, t) for remark in known.remarks),
+        panels=_live_first(places, views),
         zones=", ".join(dict.fromkeys(f"{view.timezone} ({view.zone})" for view in views)),
-        chosen=chosen,
-        minutes=tuple(minute_view(reading, station, t, running) for reading, running in _newest_first(station)),
-        chart_text=chart_text(station, t),
+        hour_stations=with_hours,
+        hours=hour_rows([known.days[view.id] for view in with_hours], board.at, t),
+        is_usual_known=all(view.beside is not None for view in present),
+    )
+
+
+def total_view(views: Sequence[StationView], t: Catalogue) -> TotalView:
+    """All stations together; at least so many, if one that belongs to the present was not measured all the time."""
+    present = [view for view in views if view.status in LIVE_STATUSES]
+    measured = [view.today_count for view in views if view.today_count is not None]
+    lacks = any(view.today.at_least or not view.today.measured for view in present)
+    sixty = [view.sixty_count for view in views if view.sixty_count is not None]
+    sixty_lacks = any(view.sixty.at_least or not view.sixty.measured for view in present)
+    beside, stations = added([(view.beside, view.today_count) for view in views])
+    if beside is None or beside.count is None or stations == len(measured):
+        told = so_far_text(beside, t)
+    else:
+        told = t("usual.some", stations, passages=t.number(beside.count), beside=so_far_text(beside, t))
+    return TotalView(
+        today=_figure(sum(measured) if measured else None, t, at_least=lacks),
+        sixty=_figure(sum(sixty) if sixty else None, t, at_least=sixty_lacks),
+        places=t("usual.places", len(measured), all=t.number(len(views))),
+        so_far=told,
+    )
+
+
+def remark_view(remark: Remark, board: Board, t: Catalogue) -> RemarkView:
+    """A remark of today as the page tells it."""
+    names = {station.id: station.name for station in board.stations}
+    today = board.at.astimezone(remark.start.tzinfo).date()
+    ends = None if remark.end is None else remark.end - timedelta(seconds=1)
+    if ends is None:
+        when = t("remark.open")
+    elif ends.date() > today:
+        when = t("remark.until", date=t.date(ends))
+    else:
+        end = t.clock(ends + timedelta(seconds=1))
+        until = "24:00" if end == "00:00" else end
+        begin = t.clock(remark.start) if remark.start.date() == today else "00:00"
+        when = t("remark.today", start=begin, end=until)
+    excluded = f" {t('remark.excluded')}" if remark.excludes else ""
+    return RemarkView(
+        kind=remark.kind,
+        kind_text=t(KIND_KEYS[remark.kind]),
+        text=remark.text,
+        when=when + excluded,
+        stations=tuple((name, names[name]) for name in remark.stations if name in names),
     )
 
 
@@ -163,25 +259,22 @@ def _live_first(places: Sequence[Panel], views: Sequence[StationView]) -> tuple[
     return tuple(sorted(places, key=lambda panel: -sum(spot.id in live for spot in panel.spots)))
 
 
-def _busyness(view: StationView) -> tuple[int, bool]:
-    return (-1 if view.sixty_count is None else view.sixty_count), view.today.measured
-
-
-def _newest_first(station: StationBoard) -> Iterable[tuple[Reading, bool]]:
-    return ((reading, index == 0) for index, reading in enumerate(reversed(station.minutes)))
-
-
 def _local(moment: datetime, station: StationBoard) -> datetime:
     return moment.astimezone(ZoneInfo(station.timezone))
 
 
-def station_view(station: StationBoard, at: datetime, t: Catalogue) -> StationView:
-    """What the page says of `station` as it was `at`."""
+def station_view(station: StationBoard, at: datetime, t: Catalogue, day: Day | None = None) -> StationView:
+    """What the page says of `station` as it was `at`; `day`: what is known of its hours and of what is usual."""
     five, sixty = station.minutes[-RECENT_MINUTES:], station.minutes
     five_count, sixty_count = _sum(five), _sum(sixty)
     status = status_of(station, at)
     local = _local(at, station)
-    today = _figure(station.today.count, t, at_least=_missing_s(station.today, at) > ON_THEIR_WAY_S)
+    lacks = _missing_s(station.today, at) > ON_THEIR_WAY_S
+    today = _figure(station.today.count, t, at_least=lacks)
+    beside = beside_sixty = None
+    if day is not None and day.is_compared:
+        beside = so_far(day, station.today, is_whole=not lacks, at=at)
+        beside_sixty = lately(day, sixty_count, is_whole=not _has_gap(sixty, at), at=at)
     return StationView(
         id=station.id,
         name=station.name,
@@ -196,8 +289,11 @@ def station_view(station: StationBoard, at: datetime, t: Catalogue) -> StationVi
         sixty=_figure(sixty_count, t, at_least=_has_gap(sixty, at)),
         sixty_count=sixty_count,
         spark=spark(station.minutes),
-        day=local.date().isoformat(),
-        next_day=(local.date() + timedelta(days=1)).isoformat(),
+        today_count=station.today.count,
+        beside=beside,
+        so_far=so_far_text(beside, t),
+        lately=lately_text(beside_sixty, t),
+        course=None if day is None else course(day, station.minutes, at, t),
         mark=t("live.mark", name=station.name, today=today.text, five=_figure(five_count, t).text),
     )
 
@@ -305,7 +401,13 @@ def ring_radius(count: int | None, form: Format) -> float:
     return round(min(math.sqrt(form.dot**2 + form.ring**2 * (count or 0) / 100), form.ring_max), 1)
 
 
-def minute_view(reading: Reading, station: StationBoard, t: Catalogue, running: bool) -> MinuteView:
+def minute_views(station: StationBoard, t: Catalogue) -> tuple[MinuteView, ...]:
+    """The last hour as a table, the running minute first."""
+    newest_first = enumerate(reversed(station.minutes))
+    return tuple(minute_view(reading, station, t, running=index == 0) for index, reading in newest_first)
+
+
+def minute_view(reading: Reading, station: StationBoard, t: Catalogue, *, running: bool) -> MinuteView:
     """One row of the table behind the chart."""
     return MinuteView(
         start=reading.start,

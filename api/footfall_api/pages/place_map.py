@@ -3,6 +3,9 @@
 Stations may lie in cities far apart, so they are first grouped by nearness. Each group is drawn twice, wide and narrow,
 because a drawing scaled down to a phone would have letters nobody can read; the style sheet shows the one that fits.
 
+Streets, where their lines are known, are drawn below all else. Their names stand on them wherever they cover no label
+and no station; a street whose name finds no such place goes without.
+
 The labels are placed by search: each tries positions around its station, near ones first; a label that finds no room
 goes to the head of the queue and all start again. What finds no room even then is drawn without its name, and the page
 says so. Only names and positions matter here, not counts, so a drawing is made once and kept.
@@ -12,8 +15,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from textwrap import wrap
 from typing import TypeAlias
+
+from footfall_api.streets import Street
 
 Point: TypeAlias = tuple[float, float]
 EARTH_RADIUS_M = 6_371_008.8
@@ -53,17 +59,24 @@ class Format:
     ring: float
     """Radius of the ring for 100 passages in five minutes; its area is proportional to the count."""
     ring_max: float
+    street_size: float
+    """Of the letters of streets' names."""
 
 
-WIDE = Format("wide", 640, 470, 46, 80, 14, 20, 20, 4.5, 18, 13, 30)
-NARROW = Format("narrow", 344, 400, 26, 50, 12.5, 17, 15, 3.5, 12, 8.5, 18)
+WIDE = Format("wide", 640, 470, 46, 80, 14, 20, 20, 4.5, 18, 13, 30, 11.5)
+NARROW = Format("narrow", 344, 400, 26, 50, 12.5, 17, 15, 3.5, 12, 8.5, 18, 10.5)
 
 TOTAL_CHARS = 6
 """Room kept for a total: 99.999. A longer one asks for its own room."""
 # Average advance of a letter in the widest of the usual system fonts, as a share of the font size.
 _NAME_ADVANCE = 0.61
 _TOTAL_ADVANCE = 0.72
+_STREET_ADVANCE = 0.56
 _LEADING = 1.22
+_STREET_STEP = 4.0
+"""Along a street its name is tried every so many units, and so closely its room is looked at."""
+_STREET_BEND = 3.5
+"""So far at most a street may leave the straight line on which its name stands."""
 _EXTRA_DISTANCES = (0, 5, 11, 19, 30, 42, 56, 72, 90)
 _ANGLES = tuple(step * math.pi / 12 for step in range(24))
 _ROUNDS = 12
@@ -134,8 +147,21 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class StreetName:
+    """A name along its street: the middle of the letters, and by how many degrees they are turned clockwise."""
+
+    text: str
+    x: float
+    y: float
+    angle: float
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
-    """One map in one format. `grid`: positions of the lines of a square grid as wide as the scale bar is long."""
+    """One map in one format. `grid`: positions of the lines of a square grid as wide as the scale bar is long.
+
+    `streets`: their lines as SVG path data.
+    """
 
     format: Format
     marks: tuple[Mark, ...]
@@ -143,6 +169,8 @@ class Drawing:
     scale_length: float
     grid_x: tuple[float, ...]
     grid_y: tuple[float, ...]
+    streets: str = ""
+    street_names: tuple[StreetName, ...] = ()
 
     @property
     def unlabelled(self) -> tuple[str, ...]:
@@ -160,10 +188,14 @@ class Panel:
 
 
 @lru_cache(maxsize=16)
-def panels(spots: tuple[Spot, ...], total_chars: int = TOTAL_CHARS) -> tuple[Panel, ...]:
+def panels(
+    spots: tuple[Spot, ...], total_chars: int = TOTAL_CHARS, streets: tuple[Street, ...] = ()
+) -> tuple[Panel, ...]:
     """One panel for each place, the one with most stations first."""
     places = sorted(group_by_nearness(spots), key=lambda place: (-len(place), place[0].id))
-    return tuple(Panel(place, draw(place, WIDE, total_chars), draw(place, NARROW, total_chars)) for place in places)
+    return tuple(
+        Panel(place, *(draw(place, form, total_chars, streets) for form in (WIDE, NARROW))) for place in places
+    )
 
 
 def group_by_nearness(spots: Sequence[Spot], near_m: float = NEAR_M) -> list[tuple[Spot, ...]]:
@@ -206,7 +238,9 @@ class _Projection:
         return round(x, 2), round(y, 2)
 
 
-def draw(spots: Sequence[Spot], form: Format, total_chars: int = TOTAL_CHARS) -> Drawing:
+def draw(
+    spots: Sequence[Spot], form: Format, total_chars: int = TOTAL_CHARS, streets: Sequence[Street] = ()
+) -> Drawing:
     """The map of `spots`, which lie near each other."""
     project = _Projection(spots, form)
     marks = [
@@ -223,6 +257,7 @@ def draw(spots: Sequence[Spot], form: Format, total_chars: int = TOTAL_CHARS) ->
     furniture = _furniture(form, scale_length)
     boxes = _place(marks, form, total_chars, furniture)
     labelled = [_labelled(mark, box, form) for mark, box in zip(marks, boxes, strict=True)]
+    lines = _seen([(street.name, [project(*p) for p in line]) for street in streets for line in street.lines], form)
     return Drawing(
         form,
         tuple(labelled),
@@ -230,6 +265,94 @@ def draw(spots: Sequence[Spot], form: Format, total_chars: int = TOTAL_CHARS) ->
         scale_length,
         _grid(form.width, scale_length),
         _grid(form.height, scale_length),
+        "".join("M" + "L".join(f"{x:g} {y:g}" for x, y in line) for _, line in lines),
+        _street_names(lines, labelled, furniture, form),
+    )
+
+
+def _seen(lines: Sequence[tuple[str, list[Point]]], form: Format) -> list[tuple[str, list[Point]]]:
+    """The lines of which something may be seen."""
+    ground = Box(0, 0, form.width, form.height)
+    return [(name, line) for name, line in lines if any(ground.is_crossed(one, other) for one, other in pairwise(line))]
+
+
+def _street_names(
+    lines: Sequence[tuple[str, list[Point]]], marks: Sequence[Mark], furniture: Sequence[Box], form: Format
+) -> tuple[StreetName, ...]:
+    """A name for each street, once, as near to the middle of its line as it may stand; the longest lines first."""
+    boxes = [mark.label.box for mark in marks if mark.label] + list(furniture)
+    obstacles = [(point, form.ring) for point in _obstacles(marks)]
+    obstacles += [
+        ((start[0] + (end[0] - start[0]) * i / 20, start[1] + (end[1] - start[1]) * i / 20), 1.0)
+        for mark in marks
+        if mark.label and (ends := mark.label.leader)
+        for start, end in [ends]
+        for i in range(21)
+    ]
+    found: dict[str, StreetName] = {}
+    for name, line in sorted(lines, key=lambda street: -_length(street[1])):
+        if name in found:
+            continue
+        place = next(
+            (
+                (title, spine)
+                for title, spine in _street_candidates(name, line, form)
+                if _is_free(spine, form, boxes, obstacles)
+            ),
+            None,
+        )
+        if place is not None:
+            found[name], spine = place
+            obstacles += [(point, form.street_size) for point in spine]
+    return tuple(found.values())
+
+
+def _length(line: Sequence[Point]) -> float:
+    return sum(math.dist(one, other) for one, other in pairwise(line))
+
+
+def _street_candidates(name: str, line: Sequence[Point], form: Format) -> Iterator[tuple[StreetName, list[Point]]]:
+    """Where a name may stand on its line, from the line's middle outwards, with points along the letters' middle."""
+    points = _points_along(line, _STREET_STEP)
+    reach = math.ceil(len(name) * form.street_size * _STREET_ADVANCE / _STREET_STEP / 2) + 1
+    for middle in sorted(range(reach, len(points) - reach), key=lambda index: abs(index - len(points) / 2)):
+        spine = points[middle - reach : middle + reach + 1]
+        start, end = spine[0], spine[-1]
+        along = math.dist(start, end)
+        if along == 0 or max(abs(_side(start, end, point)) / along for point in spine) > _STREET_BEND:
+            continue
+        if along < (2 * reach - 1) * _STREET_STEP:
+            continue
+        angle = math.degrees(math.atan2(end[1] - start[1], end[0] - start[0]))
+        upright = angle - 180 if angle > 90 else angle + 180 if angle <= -90 else angle
+        x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+        yield StreetName(name, round(x, 1), round(y, 1), round(upright, 1)), spine
+
+
+def _points_along(line: Sequence[Point], step: float) -> list[Point]:
+    """Points on a line, `step` apart from its beginning on."""
+    points, left = [line[0]], step
+    for one, other in pairwise(line):
+        length = math.dist(one, other)
+        while left <= length:
+            share = left / length
+            points.append((one[0] + (other[0] - one[0]) * share, one[1] + (other[1] - one[1]) * share))
+            left += step
+        left -= length
+    return points
+
+
+def _is_free(
+    spine: Sequence[Point], form: Format, boxes: Sequence[Box], obstacles: Sequence[tuple[Point, float]]
+) -> bool:
+    """Whether letters along `spine` are inside the drawing, off every label and every station, and off other names."""
+    half = form.street_size * 0.6
+    return all(
+        half <= point[0] <= form.width - half
+        and half <= point[1] <= form.height - half
+        and all(math.dist(box.nearest(point), point) > half + 3 for box in boxes)
+        and all(math.dist(there, point) > half + apart for there, apart in obstacles)
+        for point in spine
     )
 
 

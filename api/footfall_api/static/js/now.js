@@ -1,26 +1,19 @@
 // The page, once scripts run: it follows the live stream and shows what comes. The server has written everything first.
 
-import { byId } from "./elements.js";
-import { Hour } from "./hour.js";
+import { fresh } from "./fresh.js";
 import { follow } from "./live.js";
-import { read, summary } from "./rules.js";
-import { setText, showChosen, showStation } from "./stations.js";
+import { read, statusOf, summary } from "./rules.js";
+import { setFigure, setText, showStation } from "./stations.js";
+import { lately, latelyText, runningCount, runningHour, soFar, soFarText, together } from "./usual.js";
 import { Words } from "./words.js";
 
-/** @type {NowTold} */
-const told = JSON.parse(byId("boot").textContent);
-/** @type {NowBoot} */
-const boot = { ...told, words: new Words(told) };
-const { words } = boot;
+const boot = JSON.parse(document.getElementById("boot").textContent);
+boot.words = new Words(boot);
+const { words, rules } = boot;
 
 const BACK_FOR_MS = 8000;
-/** @type {Map<string, Station>} */
 const stations = new Map();
-const hour = new Hour(boot);
-let chosen = boot.station;
-/** @type {"connecting" | "on" | "lost"} */
 let state = "connecting";
-/** @type {number | null} Of the last board, in milliseconds since 1970. */
 let at = null;
 let saying = 0;
 
@@ -33,8 +26,7 @@ follow(boot.live, {
     if (whole) stations.clear();
     for (const board of boards) stations.set(board.id, read(board));
     showStations();
-    setText(document.getElementById("summary"), summary([...stations.values()], boot.rules, words));
-    showHour();
+    setText(document.getElementById("summary"), summary([...stations.values()], rules, words));
     const back = state === "lost";
     showState("on");
     if (back) say(words.t("live.back"), BACK_FOR_MS);
@@ -50,27 +42,63 @@ follow(boot.live, {
   },
 });
 
+// What is usual, the hours that are over and the remarks: the server has them, and a new page every hour.
+fresh(boot, (page) => {
+  boot.days = page.days;
+  if (at !== null) showStations();
+});
+
 // All of them: a station may have grown silent although nothing of its own changed.
 function showStations() {
-  if (at === null) return;
-  for (const station of stations.values()) showStation(station, at, boot);
+  const shown = [...stations.values()].map((station) => {
+    showStation(station, at, boot);
+    const day = boot.days[station.id];
+    const beside = soFar(station, day, at, rules);
+    showBeside(station, day, beside);
+    return { station, beside, status: statusOf(station, at, rules) };
+  });
+  const all = together(shown, at, rules, words);
+  setFigure(document.querySelector('[data-figure="total-today"]'), all.today, words);
+  setFigure(document.querySelector('[data-figure="total-sixty"]'), all.sixty, words);
+  setText(document.querySelector('[data-usual="total"]'), all.soFar);
+  const places = words.t("usual.places", { all: words.number(shown.length) }, all.today.stations);
+  setText(document.getElementById("places"), places);
 }
 
-/** @param {"connecting" | "on" | "lost"} now */
+function showBeside(station, day, beside) {
+  const row = document.querySelector(`.board tr[data-station="${station.id}"]`);
+  if (!row) return;
+  setText(row.querySelector('[data-usual="today"]'), soFarText(beside, rules, words));
+  setText(row.querySelector('[data-usual="sixty"]'), latelyText(lately(station, day, at, rules), rules, words));
+  const bar = row.querySelector(".course-running");
+  const count = runningCount(station, day, at);
+  if (bar && count !== null) showBar(bar, count, day.hours.indexOf(runningHour(day, at)));
+}
+
+// The bar of the running hour. When another hour begins it leaves the last one as it was, until the page is fresh.
+function showBar(bar, count, index) {
+  const x = String(index * rules.hourWidth + 1);
+  if (bar.getAttribute("x") !== x) {
+    const over = bar.cloneNode();
+    over.setAttribute("class", "course-bars");
+    bar.before(over);
+    bar.setAttribute("x", x);
+  }
+  const height = Math.min(count * Number(bar.dataset.scale), rules.courseHeight);
+  bar.setAttribute("y", (rules.courseHeight - height).toFixed(1));
+  bar.setAttribute("height", height.toFixed(1));
+}
+
 function showState(now) {
   state = now;
-  byId("light").dataset.state = now;
+  document.getElementById("light").dataset.state = now;
   const word = { connecting: "live.connecting", on: "live.on", lost: "live.paused" }[now];
   setText(document.getElementById("light-word"), words.t(word));
 }
 
-/**
- * Said once when the line goes down and once when it is back, and to screen readers too (the place has role status).
- * @param {string} sentence
- * @param {number} [forMs] how long it stays; 0: until the next one
- */
+// Said once when the line goes down and once when it is back, and to screen readers too (the place has role status).
 function say(sentence, forMs = 0) {
-  const place = byId("connection");
+  const place = document.getElementById("connection");
   place.classList.toggle("is-lost", state === "lost");
   setText(place, sentence);
   clearTimeout(saying);
@@ -78,72 +106,13 @@ function say(sentence, forMs = 0) {
 }
 
 function showTime() {
-  if (at === null) return;
-  const zoneName = boot.zones[chosen] ?? "";
-  setText(
-    document.getElementById("as-of"),
-    words.t("live.as_of", { time: words.clock(at, zone(), true), zone: zoneName }),
-  );
+  const told = { time: words.clock(at, zone(), true), zone: boot.zones[boot.first] ?? "" };
+  setText(document.getElementById("as-of"), words.t("live.as_of", told));
 }
 
 function zone() {
-  return stations.get(chosen)?.timezone;
+  return stations.get(boot.first)?.timezone;
 }
-
-function showHour() {
-  const station = stations.get(chosen);
-  if (station) hour.show(station);
-}
-
-// Choosing a station: from the list, the map or the table. The address keeps it, so that it can be shared and reloaded.
-
-const select = byId("station", HTMLSelectElement);
-
-/** @param {string} id @param {{ remember: boolean }} how whether the way back leads to the station before */
-function choose(id, { remember }) {
-  if (![...select.options].some((option) => option.value === id)) return;
-  chosen = id;
-  select.value = id;
-  showChosen(id);
-  showHour();
-  showTime();
-  const address = new URL(location.href);
-  address.searchParams.set("station", id);
-  address.hash = "";
-  if (remember) history.pushState({ station: id }, "", address);
-  /** @type {NodeListOf<HTMLAnchorElement>} */
-  const languages = document.querySelectorAll("a[data-language]");
-  for (const link of languages) {
-    const other = new URL(link.href);
-    other.searchParams.set("station", id);
-    link.href = other.href;
-  }
-}
-
-select.addEventListener("change", () => choose(select.value, { remember: true }));
-select.form?.addEventListener("submit", (event) => {
-  event.preventDefault();
-  choose(select.value, { remember: true });
-});
-
-document.addEventListener("click", (event) => {
-  const link = event.target instanceof Element ? event.target.closest("a[data-station]") : null;
-  const id = link?.getAttribute("data-station");
-  if (!id || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-  event.preventDefault();
-  choose(id, { remember: true });
-  setText(document.getElementById("said"), words.t("live.chosen", { name: select.selectedOptions[0].text }));
-  const heading = byId("chart-heading");
-  const { top, bottom } = heading.getBoundingClientRect();
-  if (top < 0 || bottom > innerHeight * 0.8) {
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    heading.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
-  }
-});
-
-window.addEventListener("popstate", () => {
-  choose(new URL(location.href).searchParams.get("station") ?? boot.station, { remember: false });
-});
 
 if (boot.tiles) {
   import("./tiles.js")

@@ -1,0 +1,120 @@
+// The kiosk: it follows the live stream, asks for a new copy of itself where none comes, and says how old its numbers are.
+
+import { newCopy } from "./fresh.js";
+import { follow } from "./live.js";
+import { read, recent, statusOf, statusText, today } from "./rules.js";
+import { setFigure, setText } from "./stations.js";
+import { soFar, soFarText, together } from "./usual.js";
+import { Words } from "./words.js";
+
+const boot = JSON.parse(document.getElementById("boot").textContent);
+boot.words = new Words(boot);
+const { words, rules } = boot;
+const STATUSES = ["measured", "quiet", "partial", "silent", "last_day", "never"];
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+const names = [...document.querySelectorAll(".tile")].map((tile) => tile.dataset.station);
+const stations = new Map();
+let at = null; // of the numbers, by the server's clock
+let behind = 0; // of this computer's clock, in milliseconds
+let isOn = false;
+let freshAt = Date.now();
+
+showState();
+if (names.length && "EventSource" in window) {
+  follow(boot.live, {
+    onStations(moment, boards, whole) {
+      if (whole) stations.clear();
+      for (const board of boards) stations.set(board.id, read(board));
+      at = moment;
+      behind = moment - Date.now();
+      isOn = true;
+      show();
+      showState();
+    },
+    onLost() {
+      isOn = false;
+      showState();
+    },
+  });
+}
+setInterval(tick, 1000);
+
+function tick() {
+  showClock();
+  const age = Date.now() - freshAt;
+  // Without a stream often; else for what is usual, soon after each hour, and for a newer version of this page.
+  const isNewHour = Math.floor((Date.now() - MINUTE_MS) / HOUR_MS) > Math.floor((freshAt - MINUTE_MS) / HOUR_MS);
+  if ((!isOn && age > boot.reloadS * 1000) || isNewHour) renew();
+  if (!isOn) showState();
+}
+
+// A reload would show the browser's own error page where the server is away: look first whether it answers.
+async function renew() {
+  freshAt = Date.now();
+  try {
+    const page = await newCopy();
+    const told = JSON.parse(page.getElementById("boot").textContent);
+    const shown = [...page.querySelectorAll(".tile")].map((tile) => tile.dataset.station);
+    if (!isOn || told.static !== boot.static || shown.join() !== names.join()) {
+      location.reload();
+      return;
+    }
+    boot.days = told.days;
+    show();
+  } catch (error) {
+    console.info("no newer page yet:", error.message);
+  }
+}
+
+function show() {
+  const shown = names
+    .filter((name) => stations.has(name))
+    .map((name) => {
+      const station = stations.get(name);
+      const beside = soFar(station, boot.days[name], at, rules);
+      const status = statusOf(station, at, rules);
+      const tile = document.querySelector(`.tile[data-station="${name}"]`);
+      for (const word of STATUSES) tile.classList.toggle(`is-${word}`, word === status);
+      setFigure(tile.querySelector('[data-figure="today"]'), today(station, at, rules), words);
+      setFigure(tile.querySelector('[data-figure="sixty"]'), recent(station, 60, at, rules), words);
+      setText(tile.querySelector('[data-usual="today"]'), soFarText(beside, rules, words));
+      setText(tile.querySelector("[data-status]"), statusText(status, station, at, words));
+      return { station, beside, status };
+    });
+  const all = together(shown, at, rules, words);
+  setFigure(document.querySelector('[data-figure="total-today"]'), all.today, words);
+  setFigure(document.querySelector('[data-figure="total-sixty"]'), all.sixty, words);
+  setText(document.querySelector('[data-usual="total"]'), all.soFar);
+}
+
+function zone() {
+  return stations.get(names[0])?.timezone;
+}
+
+function showClock() {
+  if (at === null) return;
+  const now = Date.now() + behind;
+  setText(document.getElementById("clock"), words.clock(now, zone()));
+  const weekday = new Intl.DateTimeFormat(words.locale, { weekday: "long", timeZone: zone() }).format(now);
+  setText(document.getElementById("date"), `${weekday}, ${words.date(now, zone())}`);
+}
+
+function showState() {
+  const place = document.getElementById("connection");
+  if (!place) return; // there is no station yet
+  document.getElementById("light").dataset.state = isOn ? "on" : at === null ? "connecting" : "lost";
+  setText(document.getElementById("light-word"), words.t(isOn ? "live.on" : at === null ? "live.connecting" : "live.paused"));
+  if (at !== null) {
+    const told = { time: words.clock(at, zone(), true), zone: boot.zones[names[0]] ?? "" };
+    setText(document.getElementById("as-of"), words.t("live.as_of", told));
+  }
+  if (isOn || at === null) {
+    setText(place, "");
+    return;
+  }
+  const minutes = Math.floor((Date.now() + behind - at) / MINUTE_MS);
+  const age = words.t("kiosk.minutes", {}, minutes);
+  setText(place, words.t("kiosk.lost", { time: words.clock(at, zone()), age }));
+}

@@ -1,0 +1,107 @@
+// Today beside what is usual: the same rules as usual_view.py, which wrote the page first. No document here, no clock.
+
+import { recent, sum, today } from "./rules.js";
+
+// An hour is [start, end, count if all of it was measured, usual]; times are milliseconds.
+const START = 0;
+const END = 1;
+const COUNT = 2;
+const USUAL = 3;
+
+const few = { count: null, usual: null, hours: null };
+
+/** The hour that runs at `at`, or undefined if the day that is known is over. */
+export function runningHour(day, at) {
+  return day.hours.find((hour) => hour[START] <= at && at < hour[END]);
+}
+
+/** Today up to `at` beside what is usual; null if nobody knows what is usual. */
+export function soFar(station, day, at, rules) {
+  const running = day && runningHour(day, at);
+  if (!running) return null;
+  const { count, atLeast } = today(station, at, rules);
+  const over = day.hours.filter((hour) => hour[END] <= at);
+  const parts = [...over.map((hour) => hour[USUAL]), running[USUAL]];
+  const known = parts.every((mean) => mean !== null);
+  const usual = known ? total(over.map((hour) => hour[USUAL])) + running[USUAL] * share(running, at) : null;
+  if (count === null || (!atLeast && known)) return { count, usual, hours: null };
+  const both = over.filter((hour) => hour[COUNT] !== null && hour[USUAL] !== null);
+  if (!both.length) return { count: null, usual, hours: null };
+  return { count: total(both.map((hour) => hour[COUNT])), usual: total(both.map((hour) => hour[USUAL])), hours: both.length };
+}
+
+/** The last 60 minutes beside what is usual in the parts of the two hours that they lie in; null: not known. */
+export function lately(station, day, at, rules) {
+  const running = day && runningHour(day, at);
+  if (!running) return null;
+  const index = day.hours.indexOf(running);
+  const before = index ? day.hours[index - 1][USUAL] : day.before;
+  if (running[USUAL] === null || before === null) return few;
+  const part = share(running, at);
+  const { count, atLeast } = recent(station, 60, at, rules);
+  return { count: atLeast ? null : count, usual: running[USUAL] * part + before * (1 - part), hours: null };
+}
+
+function share([start, end], at) {
+  return (at - start) / (end - start);
+}
+
+function total(values) {
+  return values.reduce((all, value) => all + value, 0);
+}
+
+// Rounded as in Python: a half goes up.
+function halfUp(value) {
+  return Math.floor(value + 0.5);
+}
+
+function change({ count, usual }, rules, words) {
+  if (count === null || usual === null || usual < rules.leastUsual) return "";
+  const percent = halfUp((count / usual - 1) * 100);
+  const sign = percent > 0 ? "+" : percent < 0 ? "\u2212" : "±";
+  return ` (${sign}${words.percents.format(Math.abs(percent) / 100)})`;
+}
+
+export function soFarText(beside, rules, words) {
+  if (beside === null) return "";
+  if (beside.usual === null) return words.t("usual.few");
+  const told = { usual: words.number(halfUp(beside.usual)), change: change(beside, rules, words) };
+  if (beside.hours === null) return words.t("usual.so_far", told);
+  return words.t("usual.hours", { passages: words.number(beside.count), ...told }, beside.hours);
+}
+
+export function latelyText(beside, rules, words) {
+  if (beside === null || beside.usual === null) return "";
+  return words.t("usual.now", { usual: words.number(halfUp(beside.usual)), change: change(beside, rules, words) });
+}
+
+/** All stations together: their totals, and what they are beside what is usual. `shown`: [station, beside, status]. */
+export function together(shown, at, rules, words) {
+  const present = shown.filter(({ status }) => status !== "last_day" && status !== "never");
+  const figure = (of) => {
+    const counts = shown.map(({ station }) => of(station).count).filter((count) => count !== null);
+    const lacks = present.some(({ station }) => of(station).count === null || of(station).atLeast);
+    return { count: counts.length ? total(counts) : null, atLeast: lacks, stations: counts.length };
+  };
+  const day = figure((station) => today(station, at, rules));
+  return {
+    today: day,
+    sixty: figure((station) => recent(station, 60, at, rules)),
+    soFar: togetherText(shown.map(({ beside }) => beside), day.stations, rules, words),
+  };
+}
+
+function togetherText(besides, measured, rules, words) {
+  const whole = besides.filter((beside) => beside && beside.hours === null && beside.count !== null && beside.usual !== null);
+  if (!whole.length) return soFarText(besides.every((beside) => beside === null) ? null : few, rules, words);
+  const all = { count: total(whole.map(({ count }) => count)), usual: total(whole.map(({ usual }) => usual)), hours: null };
+  const told = soFarText(all, rules, words);
+  if (whole.length === measured) return told;
+  return words.t("usual.some", { passages: words.number(all.count), beside: told, count: words.number(whole.length) });
+}
+
+/** What was counted of the running hour, by its minutes; null if none was measured. */
+export function runningCount(station, day, at) {
+  const running = day && runningHour(day, at);
+  return running ? sum(station.minutes.filter((minute) => minute.start >= running[START])) : null;
+}

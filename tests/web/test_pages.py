@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from footfall_api.pages.example import example_report
-from footfall_api.pages.frame import STATIC, Tiles, modules_of, security_headers
+from footfall_api.pages.frame import STATIC, Pages, Tiles, modules_of, security_headers
+from footfall_api.settings import ApiSettings
 from footfall_contract.report import REPORT_FIELDS, decode, encode_cbor
 from footfall_testing.web_city import City, CityMaker, feature, this_minute
 
@@ -213,6 +214,40 @@ def test_tiles_widen_the_policy_by_one_origin() -> None:
         "connect-src 'self' https://t.example",
         "worker-src 'self'",
     }
+
+
+def test_a_style_widens_the_policy_by_what_it_takes_from_elsewhere() -> None:
+    """The origins that the operator names for a style are allowed beside the style's own, each once."""
+    chosen = {
+        "style_url": "https://maps.example/style.json",
+        "style_attribution": "©",
+        "style_origins": ["https://tiles.example", "https://maps.example"],
+    }
+    pages = Pages(ApiSettings.model_validate({"map": chosen}), "0", ())
+
+    assert "connect-src 'self' https://maps.example https://tiles.example;" in pages.headers["Content-Security-Policy"]
+    assert pages.tiles is not None
+    assert pages.tiles.host == "maps.example, tiles.example"
+
+
+def test_the_kiosk_shows_the_stations_that_it_is_asked_for(city: City) -> None:
+    """In the order of the address, in both languages; what is no station is told, an empty choice is all."""
+    named = get(city, "/en/kiosk?stations=markt,nowhere&stations=kirchplatz")
+    tiles = re.findall(r'class="tile [^>]*data-station="(\w+)"', named.text)
+
+    assert tiles == ["markt", "kirchplatz"]
+    assert "Not a station: nowhere." in named.text
+    assert len(re.findall(r'class="tile ', get(city, "/kiosk?stations=nowhere").text)) == 6
+    assert '<meta http-equiv="refresh" content="60">' in named.text
+    assert "<nav" not in named.text
+
+
+def test_the_kiosk_of_an_empty_database_is_a_page(make_city: CityMaker) -> None:
+    """It says what is missing and goes on looking."""
+    page = get(make_city([]), "/kiosk")
+
+    assert page.status_code == 200
+    assert "noch keine Zählstelle" in page.text
 
 
 def test_the_report_on_the_page_is_a_real_one() -> None:

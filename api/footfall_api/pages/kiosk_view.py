@@ -76,4 +76,4 @@ def columns(count: int, wide: float) -> int:
     """How many columns `count` tiles of usual shape need, on a screen `wide` times as wide as high."""
     best = max(1, round(math.sqrt(count * wide)))
     # Rather a full last row than the very best shape.
-    return min((n for n in (best, best + 1, best - 1) if n > 0), key=lambda n: (-count % n, abs(n - best)))
+    return min((n for n in (best, best + 1, best - 1) if n > 0), key=lambda n: (-count % n, abs(n - best), n))

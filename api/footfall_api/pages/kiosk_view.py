@@ -74,6 +74,7 @@ def day_text(moment: datetime, t: Catalogue) -> str:
 
 def columns(count: int, wide: float) -> int:
     """How many columns `count` tiles of usual shape need, on a screen `wide` times as wide as high."""
-    best = max(1, round(math.sqrt(count * wide)))
+    ideal = math.sqrt(count * wide)
     # Rather a full last row than the very best shape.
-    return min((n for n in (best, best + 1, best - 1) if n > 0), key=lambda n: (-count % n, abs(n - best), n))
+    best = max(1, round(ideal))
+    return min((n for n in (best, best + 1, best - 1) if n > 0), key=lambda n: (-count % n, abs(n - ideal)))

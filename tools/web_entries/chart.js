@@ -1,10 +1,29 @@
-// What the page needs of Apache ECharts, and no more: esbuild leaves the rest out.
-// SVG, so that a chart stays sharp when zoomed or printed.
-import { BarChart } from "echarts/charts";
-import { GridComponent, MarkAreaComponent, TooltipComponent } from "echarts/components";
+// What the pages need of Apache ECharts, and no more: esbuild leaves the rest out.
+// SVG stays sharp when zoomed or printed; canvas is for charts with thousands of marks.
+import { BarChart, HeatmapChart, LineChart } from "echarts/charts";
+import {
+  DataZoomInsideComponent,
+  DataZoomSliderComponent,
+  GridComponent,
+  MarkAreaComponent,
+  TooltipComponent,
+  VisualMapContinuousComponent,
+} from "echarts/components";
 import { init, use } from "echarts/core";
-import { SVGRenderer } from "echarts/renderers";
+import { CanvasRenderer, SVGRenderer } from "echarts/renderers";
 
-use([BarChart, GridComponent, MarkAreaComponent, TooltipComponent, SVGRenderer]);
+use([
+  BarChart,
+  HeatmapChart,
+  LineChart,
+  DataZoomInsideComponent,
+  DataZoomSliderComponent,
+  GridComponent,
+  MarkAreaComponent,
+  TooltipComponent,
+  VisualMapContinuousComponent,
+  CanvasRenderer,
+  SVGRenderer,
+]);
 
 export { init };

@@ -33,12 +33,13 @@ const DASHES = { out: [7, 4], b: [7, 4], c: [2, 3], quiet: [4, 3] };
 let library = null;
 
 /**
- * Draw every chart of the page. A page's script calls this once.
+ * Draw every chart of the page, or of a part of it. A page's script calls this once for what it has.
  * @param {Boot} boot
+ * @param {ParentNode} [root]
  * @returns {Promise<Plot[]>}
  */
-export async function drawAll(boot) {
-  const figures = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("figure.plot")]);
+export async function drawAll(boot, root = document) {
+  const figures = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("figure.plot")]);
   return Promise.all(
     figures.map(async (figure) => {
       const block = figure.querySelector("script.plot-data");
@@ -66,6 +67,7 @@ export class Plot {
   #range = null;
   #width = 0;
   #failed = false;
+  #keys = document.createElement("p");
 
   /**
    * @param {HTMLElement} figure
@@ -84,6 +86,11 @@ export class Plot {
     }
   }
 
+  /** The name of the chart. */
+  get id() {
+    return this.#box.dataset.plot ?? "";
+  }
+
   /**
    * Show these numbers; the first time the library is fetched for it.
    * @param {Spec} spec
@@ -97,7 +104,7 @@ export class Plot {
       const loaded = await library;
       const began = performance.now();
       this.#library = loaded;
-      if (first) this.#addKeys();
+      this.#showKeys();
       this.#draw();
       if (first) {
         this.#listen();
@@ -202,18 +209,21 @@ export class Plot {
     this.#box.addEventListener("pointerleave", hide);
   }
 
-  #addKeys() {
-    const spec = /** @type {Spec} */ (this.#spec);
-    const keys = document.createElement("p");
-    keys.className = "plot-keys";
-    keys.setAttribute("aria-hidden", "true");
-    for (const { kind, colour, text } of keysOf(spec)) {
+  #showKeys() {
+    const wanted = keysOf(/** @type {Spec} */ (this.#spec));
+    const said = JSON.stringify(wanted);
+    if (this.#keys.dataset.said === said) return;
+    this.#keys.dataset.said = said;
+    this.#keys.className = "plot-keys";
+    this.#keys.setAttribute("aria-hidden", "true");
+    const keys = wanted.map(({ kind, colour, text }) => {
       const key = document.createElement("span");
       key.className = "plot-key";
       key.append(swatch(kind, colour), text);
-      keys.append(key);
-    }
-    this.#box.before(keys);
+      return key;
+    });
+    this.#keys.replaceChildren(...keys);
+    this.#box.before(this.#keys);
   }
 
   #addPictures() {

@@ -26,6 +26,7 @@ from footfall_api.pages.station_choice import (
     moments,
     quick_periods,
     read_choice,
+    suitable,
 )
 from footfall_api.pages.station_sketch import SIZE, Sketch, sketch
 from footfall_api.pages.station_view import (
@@ -132,10 +133,10 @@ async def _page(
         stations=[(str(one["id"]), str(one["properties"]["name"])) for one in features],
         choice=choice,
         troubles={trouble.field: trouble for trouble in troubles},
-        asked={name: here.query(name) or "" for name in ("from", "to")},
         quick=quick_periods(today),
         today=today,
         resolutions=tuple(RESOLUTIONS),
+        suited=suitable(choice.days),
         directions=DIRECTIONS,
         forms=FORMS,
         course=course,

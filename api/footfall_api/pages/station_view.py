@@ -6,7 +6,7 @@ lower bound and is shown with ≥; an interval without a number is a dash with i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -164,7 +164,8 @@ def interval_name(interval: Interval, resolution: str, t: Catalogue, *, zoned: b
     if resolution == "1d":
         return t.day(start)
     zone = f" {t.zone(start)}" if zoned else ""
-    end = t.clock(interval.end)
+    # By the clock that showed its beginning: in the night in October the first hour from 2 ends at 3, too.
+    end = t.clock(interval.end.astimezone(timezone(start.utcoffset() or timedelta())))
     until = "24:00" if end == "00:00" else end
     return f"{t.day(start)}, {t.clock(start)}{DASH}{until}{zone}"
 
@@ -215,7 +216,7 @@ def course_view(
         resolution=choice.resolution,
         partial=[index for index, interval in enumerate(intervals) if interval.state == "partial"],
         gaps=runs(interval.total is None for interval in intervals),
-        remarks=marks(answer["remarks"], remarks, intervals),
+        remarks=marks(answer["remarks"], remarks, intervals, t),
         file=f"footfall_{station.id}_{choice.first}_{choice.last}_{choice.resolution}",
     )
     return CourseView(
@@ -409,7 +410,10 @@ def remark_line(remark: RemarkView, t: Catalogue) -> str:
 
 
 def marks(
-    remarks: Sequence[Mapping[str, Any]], views: Sequence[RemarkView], intervals: Sequence[Interval]
+    remarks: Sequence[Mapping[str, Any]],
+    views: Sequence[RemarkView],
+    intervals: Sequence[Interval],
+    t: Catalogue,
 ) -> tuple[Mark, ...]:
     """Where in a chart the remarks lie: on all intervals that they touch."""
     found = []
@@ -421,9 +425,8 @@ def marks(
             for index, interval in enumerate(intervals)
             if interval.end > start and (end is None or interval.start < end)
         ]
-        text = f"{view.kind}, {view.when}: {view.text}"
         if touched:
-            found.append(Mark(touched[0], touched[-1] + 1, str(remark["kind"]), text))
+            found.append(Mark(touched[0], touched[-1] + 1, str(remark["kind"]), remark_line(view, t)))
     return tuple(found)
 
 
@@ -644,7 +647,7 @@ def usual_view(
         resolution=choice.week_by,
         partial=[index for index, value in enumerate(values) if value["count"] is not None and not value["compared"]],
         gaps=runs(value["state"] == "missing" and value["reason"] != "future" for value in values),
-        remarks=marks(answer["remarks"], remark_views(answer["remarks"], zone, t), intervals),
+        remarks=marks(answer["remarks"], remark_views(answer["remarks"], zone, t), intervals, t),
         file=f"footfall_{station.id}_this-week",
     )
     return UsualView(

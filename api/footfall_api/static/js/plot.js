@@ -640,6 +640,7 @@ function ticksOf(spec, [from, to], width, locale) {
   const shown = locale.startsWith("de") ? "de" : locale;
   const day = new Intl.DateTimeFormat(shown, { day: "numeric", month: "short", timeZone: "UTC" });
   const weekday = new Intl.DateTimeFormat(shown, { weekday: "short", day: "numeric", month: "numeric", timeZone: "UTC" });
+  const name = new Intl.DateTimeFormat(shown, { weekday: "short", timeZone: "UTC" });
   const month = new Intl.DateTimeFormat(shown, { month: "short", timeZone: "UTC" });
   /** @type {number[]} */
   let found = [];
@@ -647,6 +648,7 @@ function ticksOf(spec, [from, to], width, locale) {
   for (step of STEPS) {
     if (own && step.length < own) continue;
     found = boundaries(moments, step.key);
+    if (step.length === 1440 && own === 1440 && found.length <= 14 && found.length * 30 <= width) break;
     if (found.length * step.room <= width || (found.length <= 2 && width < 160)) break;
   }
   return found.map((index, order) => {
@@ -655,7 +657,8 @@ function ticksOf(spec, [from, to], width, locale) {
     let text = `${String(at.hour).padStart(2, "0")}:${String(at.minute).padStart(2, "0")}`;
     if (step.name === "year") text = String(at.year);
     else if (step.name === "month") text = month.format(date) + (order === 0 || at.month <= step.length / 43_200 ? `\n${at.year}` : "");
-    else if (step.name === "day" && moments.length && found.length <= 15) text = weekday.format(date);
+    else if (step.name === "day" && found.length * step.room > width) text = name.format(date);
+    else if (step.name === "day" && found.length <= 15) text = weekday.format(date);
     else if (step.name !== "clock" || (at.hour === 0 && at.minute === 0)) text = day.format(date);
     const centred = own !== undefined && step.length === own;
     return { at: from + index, label: from + index + (centred ? 0.5 : 0), text };
@@ -698,13 +701,13 @@ function intervalText(spec, index, locale) {
   if (spec.resolution === "1w") return (spec.words.week ?? "{date}").replace("{date}", day);
   const minutes = /** @type {Record<string, number>} */ (MINUTES)[spec.resolution];
   if (!minutes) return day;
-  const clock = new Intl.DateTimeFormat(locale, {
-    hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: spec.zone,
-  });
+  /** @param {number} minute of the day */
+  const clock = (minute) => `${String(Math.floor(minute / 60)).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}`;
+  const began = at.hour * 60 + at.minute;
   const start = Date.parse(iso);
   const zone = new Intl.DateTimeFormat(locale, { timeZone: spec.zone, timeZoneName: "short" })
     .formatToParts(start).find(({ type }) => type === "timeZoneName")?.value;
-  return `${day}, ${clock.format(start)}–${clock.format(start + minutes * 60_000)} ${zone ?? ""}`;
+  return `${day}, ${clock(began)}–${clock(began + minutes)} ${zone ?? ""}`;
 }
 
 /**

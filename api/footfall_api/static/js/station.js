@@ -66,9 +66,9 @@ if (light) {
 
   showState("connecting");
   follow(boot.live, {
-    onStations(moment, boards) {
+    onStations(/** @type {number} */ moment, /** @type {any[]} */ boards) {
       at = moment;
-      const board = boards.find((/** @type {{ id: string }} */ one) => one.id === boot.station);
+      const board = boards.find((one) => one.id === boot.station);
       if (board) station = read(board);
       show();
       const back = state === "lost";

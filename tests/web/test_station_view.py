@@ -18,6 +18,7 @@ from footfall_api.pages.station_view import (
     intervals_of,
     measured_share,
     station_facts,
+    trouble_text,
     usual_view,
     week_view,
 )
@@ -126,7 +127,7 @@ def test_what_cannot_be_shown_is_told_beside_its_field(asked: dict[str, str], fi
     trouble = read_choice(asked, TODAY).troubles[0]
 
     assert (trouble.field, trouble.key) == (field, key)
-    assert all("{" not in t(trouble.key, **trouble.values) for t in (DE, EN))
+    assert all("{" not in trouble_text(trouble, t) for t in (DE, EN))
 
 
 def test_too_much_says_what_would_be_right() -> None:

@@ -35,6 +35,7 @@ from footfall_api.pages.station_view import (
     label,
     remark_views,
     station_facts,
+    trouble_text,
     usual_view,
     week_view,
 )
@@ -132,7 +133,7 @@ async def _page(
         station=station,
         stations=[(str(one["id"]), str(one["properties"]["name"])) for one in features],
         choice=choice,
-        troubles={trouble.field: trouble for trouble in troubles},
+        troubles={trouble.field: (trouble, trouble_text(trouble, t)) for trouble in troubles},
         quick=quick_periods(today),
         today=today,
         resolutions=tuple(RESOLUTIONS),

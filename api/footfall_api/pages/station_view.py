@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from footfall_api.messages import Catalogue
 from footfall_api.pages.plot import Colour, Kind, Mark, Plot, Series, runs
-from footfall_api.pages.station_choice import MOST_ROWS, Choice
+from footfall_api.pages.station_choice import MOST_ROWS, Choice, Trouble
 
 ALL: Final = "all"
 COMPLETE: Final = 0.98
@@ -175,6 +175,12 @@ def period_text(first: date, last: date, t: Catalogue) -> str:
     if first == last:
         return t.day(first)
     return t("station.period_text", first=t.date(first), last=t.date(last))
+
+
+def trouble_text(trouble: Trouble, t: Catalogue) -> str:
+    """Why something cannot be shown, its numbers as people write them."""
+    values = {name: t.number(value) if isinstance(value, int) else value for name, value in trouble.values.items()}
+    return t(trouble.key, **values)
 
 
 def numeral(count: float | None, t: Catalogue, digits: int = 0) -> str:

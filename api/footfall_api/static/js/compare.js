@@ -1,0 +1,28 @@
+// @ts-check
+// Draws the charts of the comparison, and keeps the fields of the way that was not chosen out of the address.
+
+import { drawAll } from "./plot.js";
+
+const boot = JSON.parse(document.getElementById("boot")?.textContent ?? "{}");
+document.documentElement.classList.add("scripted");
+
+const form = document.querySelector("form.ask");
+form?.addEventListener("submit", () => setAside(true));
+// A page that the back button brings back is as it was left: its fields must work again.
+addEventListener("pageshow", () => setAside(false));
+
+/**
+ * Switches the fields of the way that is not chosen off, or all of them on.
+ * @param {boolean} off
+ */
+function setAside(off) {
+  const chosen = document.querySelector("input[name=way]:checked");
+  for (const part of document.querySelectorAll(".ask-part")) {
+    const other = !(chosen instanceof HTMLInputElement && part.classList.contains(`for-${chosen.value}`));
+    for (const field of part.querySelectorAll("input, select")) {
+      if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) field.disabled = off && other;
+    }
+  }
+}
+
+drawAll(boot);

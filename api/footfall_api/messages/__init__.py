@@ -85,6 +85,10 @@ class Catalogue:
         """Dezember 2024."""
         return str(format_date(moment, "LLLL y", locale=self.locale))
 
+    def month_short(self, moment: Date) -> str:
+        """Dez in German, Dec in English, as it stands at an axis."""
+        return str(self.locale.months["stand-alone"]["abbreviated"][moment.month])
+
     def weekday(self, number: int, *, short: bool = False) -> str:
         """The name of a weekday; 0 is Monday."""
         return str(self.locale.days["stand-alone"]["abbreviated" if short else "wide"][number])

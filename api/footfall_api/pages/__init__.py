@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from footfall_api.messages import LANGUAGES
-from footfall_api.pages import about, accessibility, api, compare, data, easy, kiosk, now, operations, station
+from footfall_api.pages import about, accessibility, api, compare, data, easy, kiosk, now, operations, report, station
 from footfall_api.pages.frame import STATIC, Files, Page, Pages, base_of, serve, static_version, unknown
 from footfall_api.pages.kept import Kept
 from footfall_api.settings import ApiSettings
@@ -32,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     now.PAGE,
     station.PAGE,
     compare.PAGE,
+    report.PAGE,
     data.PAGE,
     api.PAGE,
     about.PAGE,

@@ -376,7 +376,7 @@ def places_view(
         scope=_scope(taking_part, len(both), total_days, t),
         left_out=tuple(_left_out(series, t)),
         notes=tuple(_notes(series, t, about.names)),
-        rows=tuple(_place_row(one, sums, means, t) for one in series),
+        rows=tuple(_place_row(one, sums, means, t) for one in _ranked(series, means)),
         columns=tuple(place.name for place in form.places),
         table=tuple(_interval_rows(split, values, form, t)),
         caption=_unit(form, t),
@@ -410,7 +410,7 @@ def _indexed(value: Mapping[str, Any], mean: float | None, by: str) -> float | N
 
 
 def _finding(series: Sequence[_Measured], means: Mapping[str, float], t: Catalogue) -> str:
-    ranked = sorted(series, key=lambda one: -means.get(one.place.key, 0))
+    ranked = _ranked(series, means)
     if not series:
         return t("compare.finding_nothing")
     if not means:
@@ -424,6 +424,11 @@ def _finding(series: Sequence[_Measured], means: Mapping[str, float], t: Catalog
     if len(ranked) > 2:
         found.append(t("compare.finding_least", name=last.name, mean=t.number(round(means[last.key]))))
     return " ".join(found)
+
+
+def _ranked(series: Sequence[_Measured], means: Mapping[str, float]) -> list[_Measured]:
+    """The places with the most passages first, those that take no part last."""
+    return sorted(series, key=lambda one: -means.get(one.place.key, -1))
 
 
 def _beside(first: Place, second: Place, means: Mapping[str, float], t: Catalogue) -> str:
@@ -695,6 +700,8 @@ def _mean(mean: float | None, t: Catalogue) -> str:
 
 
 def _days(side: Mapping[str, Any], t: Catalogue) -> str:
+    if not side["days"]:
+        return t("compare.no_day")
     return t("compare.from_days" if side["enough"] else "compare.too_few", side["days"])
 
 

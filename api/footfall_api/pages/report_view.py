@@ -246,7 +246,7 @@ def _gaps(total: Mapping[str, Any], days: Sequence[Mapping[str, Any]], now: date
     """What was not measured, in words: stretches and hours, hours without a sensor, and the days left out of means."""
     found = []
     if total["gaps"]:
-        found.append(t("report.gaps", total["gaps"], hours=t.number(total["gap_hours"])))
+        found.append(t("report.gaps", total["gaps"], hours=t("report.hours", total["gap_hours"])))
     if total["not_installed_hours"]:
         found.append(t("report.not_installed", total["not_installed_hours"]))
     skipped = left_out(t, added([tallied(why_not(value, now) for value in days)]))
@@ -277,10 +277,15 @@ def _directions(
     both = sum(sums.values())
     keys = {"in": "report.in", "out": "report.out", "undirected": "report.undirected"}
     return [
-        Row(said.get(word) or t(keys[word]), t.number(sums[word]), t.percent(sums[word] / both) if both else "")
+        Row(said.get(word) or t(keys[word]), t.number(sums[word]), _share(sums[word], both, t))
         for word in keys
         if word in sums
     ]
+
+
+def _share(part: int, whole: int, t: Catalogue) -> str:
+    """A share in whole per cent, rounded to the nearest: where it is written it is rounded down."""
+    return t.percent((round(part / whole * 100) + 0.5) / 100) if whole else ""
 
 
 def _kind(kind: str, mean: Mapping[str, Any], t: Catalogue) -> Row:

@@ -168,7 +168,7 @@ def test_coverage_is_that_of_the_counts(own: Api, city: City) -> None:
 
 def test_which_sensors_are_named(own: Api, city: City, boxes: Boxes) -> None:
     """Those that hang somewhere, and of the others those that were heard of lately; a station may have none."""
-    city.counter("markt")
+    city.receive(city.counter("markt"))  # imported: nobody's report
     city.station("leer")
     old = city.sensor("ausgebaut-1")
     city.install(old, "leer", LONG_AGO, LONG_AGO + timedelta(days=9))

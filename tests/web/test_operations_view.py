@@ -284,8 +284,10 @@ def test_the_worst_comes_first_and_a_long_list_ends() -> None:
     assert found.state == "urgent"
     assert len(found.troubles) == SHOWN
     assert found.hidden == "… und 7 weitere Dinge"
-    few = view(stations=[station("leer")], sensors=[bad, silent[0]])
-    assert [trouble.weight for trouble in few.troubles] == ["urgent", "soon", "note"]
+    late = sensor("s-1", health=health("silent", waiting_slots=900))
+    few = view(stations=[station("leer")], sensors=[bad, late])
+    assert keys(few) == ["silent s-1", "backlog nord", "no-sensor", "bad-frames z-1"]
+    assert [trouble.weight for trouble in few.troubles] == ["urgent", "soon", "soon", "note"]
 
 
 def test_a_key_stays_while_the_trouble_lasts() -> None:

@@ -74,7 +74,7 @@ def test_files_are_kept_and_named_by_their_content(city: City) -> None:
 
 def test_text_is_packed_once_and_parts_are_parts_of_the_file(city: City) -> None:
     """Packed and plain are two representations with a tag each; ranges are of the plain one, 304 is for either."""
-    (address,) = re.findall(r'<link rel="stylesheet" href="([^"]+)"', get(city, "/").text)
+    (address,) = re.findall(r'<link rel="stylesheet" href="([^"]+/page.css)"', get(city, "/").text)
     url, style = city.url + address, (STATIC / "css/page.css").read_bytes()
 
     def ask(encoding: str, **headers: str) -> httpx.Response:

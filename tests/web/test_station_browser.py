@@ -256,7 +256,7 @@ def test_pictures_carry_title_source_licence_and_remarks(city: City, browse: Bro
     assert "Quelle: Jena. Lizenz: Datenlizenz Deutschland – Zero – Version 2.0." in said
     assert "Passagen, nicht Personen" in said
     assert f"1 Bauarbeiten, 10.03.2025 bis 13.03.2025: {REMARK}" in said
-    for text in ("Richtung Rathaus", "Richtung Kirche", "nicht gemessen"):
+    for text in ("Richtung Rathaus", "Richtung Kirche", "nur zum Teil gemessen"):
         assert text in said
     assert picture.find("{http://www.w3.org/2000/svg}rect").get("fill") == "#fff"  # type: ignore[union-attr]
     content = saved["png"].read_bytes()

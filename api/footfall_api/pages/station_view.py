@@ -179,8 +179,10 @@ def period_text(first: date, last: date, t: Catalogue) -> str:
 
 def trouble_text(trouble: Trouble, t: Catalogue) -> str:
     """Why something cannot be shown, its numbers as people write them."""
-    values = {name: t.number(value) if isinstance(value, int) else value for name, value in trouble.values.items()}
-    return t(trouble.key, None, **values)
+    values: dict[str, Any] = {
+        name: t.number(value) if isinstance(value, int) else value for name, value in trouble.values.items()
+    }
+    return t(trouble.key, **values)
 
 
 def numeral(count: float | None, t: Catalogue, digits: int = 0) -> str:

@@ -33,9 +33,9 @@ OFFERED: Final = {"month": 24, "quarter": 8, "year": 5}
 SIZES: Final = {"wide": (720.0, 180.0), "narrow": (340.0, 180.0)}
 
 Length = Literal["month", "quarter", "year"]
-_MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
-_QUARTER: Final = re.compile(r"(\d{4})-[qQ]([1-4])")
-_YEAR: Final = re.compile(r"(\d{4})")
+_MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
+_QUARTER: Final = re.compile(r"(\d{4})-[qQ]([1-4])", re.ASCII)
+_YEAR: Final = re.compile(r"(\d{4})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,8 @@ def test_downloads_are_what_is_shown(browse: Browse, town: City) -> None:
     """Every number of the table is in the CSV, every gap is empty there; Excel's file is the same."""
     page = browse(PLACES)
     table = page.locator("#places tbody tr").evaluate_all(
-        "rows => rows.map(row => [row.querySelector('time').dateTime, ...[...row.cells].slice(1, 3).map(c => c.innerText)])"
+        """rows => rows.map((row) => [
+            row.querySelector('time').dateTime, ...[...row.cells].slice(1, 3).map((cell) => cell.textContent)])"""
     )
     address = str(page.get_by_role("link", name="CSV", exact=True).get_attribute("href"))
     counted: dict[str, dict[str, str]] = {}

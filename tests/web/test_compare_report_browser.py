@@ -143,7 +143,7 @@ def test_the_form_changes_address_and_numbers_and_back_leads_back(browse: Browse
 def test_a_remarks_time_is_one_click_away(browse: Browse) -> None:
     """The link takes its days as the time between before and after."""
     page = browse("/vergleich?way=change&at=markt&weeks=4")
-    page.get_by_role("link", name="Die Zeit der Bemerkung übernehmen: Neue Bank").click()
+    page.get_by_role("link", name="diese Zeit übernehmen: Neue Bank").click()
     expect(page.locator(".finding")).to_contain_text("Markt: +50\xa0%")
     expect(page.locator("#before")).to_have_value("2025-04-07")
     expect(page.locator("#after")).to_have_value("2025-04-09")

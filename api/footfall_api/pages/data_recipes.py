@@ -10,8 +10,8 @@ def curl(address: str, *, saves: bool) -> str:
     return f'curl {"-OJ " if saves else ""}"{address}"'
 
 
-def python(address: str, gap: str, words: str) -> str:
-    """Python without any package; `gap` is a comment and `words` what is printed between and after the numbers."""
+def python(address: str, gap: str, words: tuple[str, str]) -> str:
+    """Python without any package; `gap` is a comment and `words` what is printed between the numbers."""
     return f"""\
 import csv
 import io
@@ -22,8 +22,8 @@ with urllib.request.urlopen(address) as answer:
     rows = list(csv.DictReader(io.TextIOWrapper(answer, "utf-8", newline="")))
 
 # {gap}
-measured = [row for row in rows if row["count"] != ""]
-print(len(rows), "{words}", sum(int(row["count"]) for row in measured))"""
+counts = [int(row["count"]) for row in rows if row["count"] != ""]
+print(len(counts), "{words[0]}", len(rows), "{words[1]}", sum(counts))"""
 
 
 def pandas(address: str, zone: str, gap: str) -> str:
@@ -36,7 +36,8 @@ address = "{address}"
 counts = pd.read_csv(address, dtype={{"count": "Int64"}})
 for column in ("interval_start", "interval_end"):
     counts[column] = pd.to_datetime(counts[column], utc=True).dt.tz_convert("{zone}")
-print(counts.groupby("direction")["count"].sum())"""
+print(counts.groupby("direction")["count"].sum(min_count=1))
+print(counts["state"].value_counts())"""
 
 
 def r(address: str, zone: str, gap: str) -> str:
@@ -50,4 +51,5 @@ moment <- function(text) as.POSIXct(
 )
 counts$interval_start <- moment(counts$interval_start)
 counts$interval_end <- moment(counts$interval_end)
-aggregate(count ~ direction, counts, sum)"""
+aggregate(counts["count"], counts["direction"], sum, na.rm = TRUE)
+table(counts$state)"""

@@ -226,7 +226,7 @@ def recipes(wish: Wish, built: Built, host: str, t: Catalogue) -> tuple[Recipe, 
     gap = t("recipe.gap")
     return (
         Recipe("curl", "curl", data_recipes.curl(host + built.path, saves=wish.format != Format.JSON)),
-        Recipe("python", "Python", data_recipes.python(csv, gap, t("recipe.printed"))),
+        Recipe("python", "Python", data_recipes.python(csv, gap, (t("recipe.out_of"), t("recipe.printed")))),
         Recipe("pandas", "Python + pandas", data_recipes.pandas(csv, built.zone, gap)),
         Recipe("r", "R", data_recipes.r(csv, built.zone, gap)),
         Recipe("excel", "Excel", address(Format.CSV_DE, remarks=True)),

@@ -23,7 +23,7 @@ function addButton(text) {
   row.className = "copy";
   button.type = "button";
   button.textContent = words.t("copy.copy");
-  button.setAttribute("aria-label", words.t("copy.copy_of", { what: text.dataset.copy }));
+  button.setAttribute("aria-label", words.t("copy.copy_of", { what: text.dataset.copy ?? "" }));
   said.setAttribute("role", "status");
   let saying = 0;
   button.addEventListener("click", async () => {

@@ -169,6 +169,7 @@ def quiet_day(city: City, station: str) -> None:
 @both_sizes
 def test_numbers_move_when_rows_are_committed(city: City, browse: Browse, size: str) -> None:
     """A committed report changes totals, directions, map, sentence and the hour's bar without a reload."""
+    known(city)
     page = browse(city, size=size)
     live(page)
     expect(figure(page, "markt", "today")).to_have_text("–nicht gemessen")
@@ -273,6 +274,7 @@ def test_nothing_scrolls_sideways(make_city: CityMaker, browse: Browse) -> None:
         ]
     )
     city.count("a", this_minute() - 100 * MINUTE_S, {0: 1234, 1: 4321}, minutes=99)
+    wait_until(lambda: 'id="hours"' in httpx.get(city.url, timeout=20).text, timeout=60, what="the hours of today")
     page = browse(city)
     live(page)
     page.locator("#hours summary").click()
@@ -341,6 +343,7 @@ def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
 def test_the_keyboard_reaches_everything(city: City, browse: Browse, size: str) -> None:
     """Tab visits every link and control in the order of the page, each shows that it has the focus; Enter works."""
     usual_hour(city, "markt")
+    known(city)
     page = browse(city, size=size)
     live(page)
     reachable = page.evaluate(
@@ -448,6 +451,7 @@ def test_motion_stops_for_those_who_do_not_want_it(city: City, browse: Browse) -
 def test_paper_gets_everything_but_controls(city: City, browse: Browse) -> None:
     """In print there are numbers, map and the day, dark on white, and no controls that paper cannot use."""
     usual_hour(city, "markt")
+    known(city)
     page = browse(city, color_scheme="dark")
     live(page)
     page.emulate_media(media="print", color_scheme="dark")
@@ -486,7 +490,7 @@ def test_today_is_set_beside_what_is_usual(
     assert row(page, "markt").locator(".course-usual").get_attribute("d").count("M") == 24
     page.locator("#hours summary").click()
     expect(page.locator("#hours tbody tr")).to_have_count(24)
-    expect(page.locator("#hours tbody tr").last.locator("td.is-usual").nth(4)).to_have_text("60")
+    expect(page.locator("#hours tbody tr").last.locator("td.is-usual")).to_have_text("60")
 
     before = beside.text_content() or ""
     city.count("markt", this_minute(), {0: 4000}, observed_s=0)
@@ -509,6 +513,8 @@ def test_gaps_of_today_are_compared_hour_by_hour(city: City, browse: Browse) -> 
 def test_todays_remarks_are_told_and_kept_up_to_date(city: City, browse: Browse) -> None:
     """A remark is on the page with its station; one that comes later appears with the next hour, without a reload."""
     remark(city, "markt", "works", "Gerüst am Rathaus")
+    usual_hour(city, "markt")
+    known(city)
     page = browse(city)
     page.clock.install()
     page.reload()
@@ -563,7 +569,8 @@ def test_streets_have_names_that_cover_no_label(
     live(page)
     names = page.locator(".streets text:visible")
 
-    assert set(names.all_text_contents()) >= {"Fürstengraben", "Leutragraben"}
+    assert "Fürstengraben" in names.all_text_contents()
+    assert set(names.all_text_contents()) <= set(STREETS)
     boxes = page.evaluate(
         """() => ['.streets text', '.label text'].map((which) => [...document.querySelectorAll(which)]
             .filter((text) => text.checkVisibility()).map((text) => {
@@ -609,9 +616,10 @@ def test_the_kiosk_fills_the_screen_and_is_read_from_afar(city: City, browse: Br
     expect(page.locator(".kiosk-total")).to_contain_text("Passagen heute, nicht Personen")
     measured = page.evaluate(
         """() => ({ scroll: [document.documentElement.scrollWidth, document.documentElement.scrollHeight],
-            cut: [...document.querySelectorAll('.tile, .tile-inner, .kiosk-total')].filter((box) =>
-                box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1)
-                    .map((box) => box.outerHTML),
+            cut: [...document.querySelectorAll('.tile p, .tile h2, .kiosk-total p')].filter((text) => {
+                const [inner, outer] = [text, text.parentElement].map((box) => box.getBoundingClientRect());
+                return inner.bottom > outer.bottom + 1 || text.scrollWidth > text.clientWidth + 1; })
+                .map((text) => text.outerHTML),
             sizes: Object.fromEntries(['.kiosk-big', '.tile-today .figure', '.tile-beside', '.tile h2'].map((which) =>
                 [which, parseFloat(getComputedStyle(document.querySelector(which)).fontSize)])) })"""
     )

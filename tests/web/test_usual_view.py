@@ -248,7 +248,10 @@ def test_a_remark_says_that_its_time_is_not_counted() -> None:
     """What is excluded is not counted, and that explains the gap."""
     remark = Remark(1, "fault", "verdeckt", (), MIDNIGHT, None, excludes=True)
 
-    assert "(diese Zeit wird nicht gezählt)" in remark_view(remark, Board(AT.astimezone(UTC), ()), GERMAN).when
+    assert (
+        remark_view(remark, Board(AT.astimezone(UTC), ()), GERMAN).when
+        == "bis auf Weiteres; diese Zeit zählt nicht mit"
+    )
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ def remark_view(remark: Remark, board: Board, t: Catalogue) -> RemarkView:
         until = "24:00" if end == "00:00" else end
         begin = t.clock(remark.start) if remark.start.date() == today else "00:00"
         when = t("remark.today", start=begin, end=until)
-    excluded = f" {t('remark.excluded')}" if remark.excludes else ""
+    excluded = f"; {t('remark.excluded')}" if remark.excludes else ""
     return RemarkView(
         kind=remark.kind,
         kind_text=t(KIND_KEYS[remark.kind]),

@@ -165,6 +165,7 @@ def test_filters_change_the_chart_and_the_address(city: City, browse: Browse, si
     page.get_by_label("Diagramm", exact=True).select_option("lines")
     expect(page).to_have_url(city.url + MARCH + "&resolution=1w&direction=split&form=lines")
     drawn(page)
+    page.get_by_label("Richtungen", exact=True).focus()
     page.get_by_label("Richtungen", exact=True).select_option("sum")
     expect(page.locator("#course .plot-key").first).to_have_text("zusammen")
     expect(page.get_by_label("Richtungen", exact=True)).to_be_focused()

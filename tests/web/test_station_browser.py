@@ -526,7 +526,7 @@ def test_this_week_can_be_compared_by_the_hour(city: City, browse: Browse) -> No
     page.get_by_label("verglichen wird").select_option("1h")
 
     expect(page.locator("#usual-plot-summary")).to_contain_text("Stunde")
-    expect(page).to_have_url(city.url + MARCH + "&week=1h")
+    expect(page).to_have_url(city.url + MARCH.replace("?", "?week=1h&"))
     expect(page.locator("#week-plot-summary")).to_contain_text("am Samstag")
 
 

@@ -230,20 +230,20 @@ def test_the_keyboard_reaches_everything(open_view: Any, view: View) -> None:
     page = open_view(view, "phone" if view.language == LANGUAGES[0] else "desktop")
     expected = page.evaluate(STOPS)
     visited: list[int] = []
-    unseen: list[str] = []
+    seen: dict[str, bool] = {}
     for _ in range(4 * len(expected) + 10):
         page.keyboard.press("Tab")
         focus = page.evaluate(FOCUS)
         if focus["body"] or (len(visited) > 1 and focus["stop"] == visited[0]):
             break
-        # A field for a date has several stops in it. A region that scrolls is one as well, without a tabindex.
+        # A field for a date has several stops in it, the last of which, a button, the browser marks by itself. A region
+        # that scrolls is one as well, without a tabindex.
         if focus["stop"] is not None and focus["stop"] not in visited[-1:]:
             visited.append(focus["stop"])
-        if not focus["seen"]:
-            unseen.append(focus["html"])
+        seen[focus["html"]] = seen.get(focus["html"], False) or focus["seen"]
 
     assert visited == expected
-    assert unseen == []
+    assert [html for html, shown in seen.items() if not shown] == []
 
 
 @every_view

@@ -22,26 +22,51 @@ type Ready<T extends Told> = Omit<T, "words"> & { words: import("../../api/footf
 
 type Boot = Ready<Told>;
 
-/** `boot` in now.py. */
-interface NowTold extends Told {
+/** What scripts need that follow the stream (`live_rules` in now.py). */
+interface LiveTold extends Told {
   /** The address of the live stream. */
   live: string;
-  /** The chosen station. */
-  station: string;
   /** The names of the stations' time zones, by station. */
   zones: Record<string, string>;
   /** The keys of the sentences that name the directions where a station does not. */
   directions: Record<string, string>;
   rules: Rules;
-  /** The address of the chart library. */
-  chart: string;
+  /** Today by station, where the API has said what is usual. */
+  days: Partial<Record<string, Day>>;
+}
+
+/** `boot` in now.py. */
+interface NowTold extends LiveTold {
+  /** The station whose time zone the page shows. */
+  first: string;
   tiles: TilesTold | null;
 }
 
 type NowBoot = Ready<NowTold>;
 
+/** What kiosk.py tells. */
+interface KioskTold extends LiveTold {
+  /** How often the page asks for a new copy of itself while no stream reaches it. */
+  reloadS: number;
+}
+
+type KioskBoot = Ready<KioskTold>;
+
+/** Today at one station (`day_json` in now.py). */
+interface Day {
+  /** What is usual in the last hour of yesterday. */
+  before: number | null;
+  /** All hours of the local day, those to come among them. */
+  hours: Hour[];
+}
+
+/** Start and end in milliseconds since 1970, the count if all of the hour was measured, and what is usual. */
+type Hour = [start: number, end: number, count: number | null, usual: number | null];
+
 interface TilesTold {
+  /** Of the tiles, or of a style if `isStyle`. */
   url: string;
+  isStyle: boolean;
   library: string;
   style: string;
   places: Spot[][];
@@ -58,6 +83,9 @@ interface Rules {
   recentMinutes: number;
   historicAfterS: number;
   sparkHalf: number;
+  leastUsual: number;
+  courseHeight: number;
+  hourWidth: number;
 }
 
 /** Passages by direction; null: not measured. */

@@ -5,10 +5,11 @@
  * @template {HTMLElement} [T=HTMLElement]
  * @param {string} id
  * @param {new () => T} [kind] what it is, if that matters: HTMLSelectElement
+ * @param {Document} [page] another than this one
  * @returns {T}
  */
-export function byId(id, kind) {
-  const found = document.getElementById(id);
+export function byId(id, kind, page = document) {
+  const found = page.getElementById(id);
   if (!(found instanceof (kind ?? HTMLElement))) throw new Error(`this page has no such place: ${id}`);
   return /** @type {T} */ (found);
 }

@@ -1,18 +1,22 @@
 // Take over what only the server knows and what changes seldom, from a new copy of this very page: every hour, and soon
 // again where something could not be had. Parts with `data-fresh` and an id are replaced as they are.
 
+import { byId } from "./elements.js";
+
 const SOON_MS = 15_000;
 const HOUR_MS = 3_600_000;
 // Not everybody at once, and not before the last reports of the hour have arrived.
 const LEAST_AFTER_MS = 20_000;
 const SPREAD_MS = 70_000;
 
+/** @typedef {Pick<LiveTold, "days" | "zones">} Known */
+
 /**
- * @param {{ days: object, zones: object }} boot what the page knows: of each station its zone, and its day if it could be had
- * @param {(boot: any) => void} use is given the new page's boot data
+ * @param {Known} boot what the page knows: of each station its zone, and its day if it could be had
+ * @param {(told: LiveTold) => void} use is given what the new page tells
  */
 export function fresh(boot, use) {
-  const plan = (known) => {
+  const plan = (/** @type {boolean} */ known) => {
     const nextHour = HOUR_MS - (Date.now() % HOUR_MS) + LEAST_AFTER_MS + Math.random() * SPREAD_MS;
     setTimeout(look, known ? nextHour : SOON_MS);
   };
@@ -21,12 +25,12 @@ export function fresh(boot, use) {
     let known = false;
     try {
       const page = await newCopy();
-      const told = JSON.parse(page.getElementById("boot").textContent);
+      const told = toldIn(page);
       replace(page);
       use(told);
       known = isComplete(told);
     } catch (error) {
-      console.info("no newer page yet:", error.message);
+      console.info("no newer page yet:", error instanceof Error ? error.message : error);
     }
     plan(known);
   };
@@ -41,7 +45,19 @@ export async function newCopy() {
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
-/** Put the parts of `page` that are marked as such in the place of those that are here. */
+/**
+ * What this page as it was written at another time tells its scripts.
+ * @param {Document} page
+ * @returns {LiveTold}
+ */
+export function toldIn(page) {
+  return JSON.parse(byId("boot", HTMLElement, page).textContent);
+}
+
+/**
+ * Put the parts of `page` that are marked as such in the place of those that are here.
+ * @param {Document} page
+ */
 export function replace(page) {
   for (const part of document.querySelectorAll("[data-fresh]")) {
     const other = page.getElementById(part.id);
@@ -51,6 +67,7 @@ export function replace(page) {
   }
 }
 
+/** @param {Known} known */
 function isComplete({ days, zones }) {
   return Object.keys(days).length === Object.keys(zones).length;
 }

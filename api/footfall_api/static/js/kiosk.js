@@ -1,21 +1,26 @@
 // The kiosk: it follows the live stream, asks for a new copy of itself where none comes, and says how old its numbers are.
 
-import { newCopy } from "./fresh.js";
+import { byId } from "./elements.js";
+import { newCopy, toldIn } from "./fresh.js";
 import { follow } from "./live.js";
 import { read, recent, statusOf, statusText, today } from "./rules.js";
 import { setFigure, setText } from "./stations.js";
 import { soFar, soFarText, together } from "./usual.js";
 import { Words } from "./words.js";
 
-const boot = JSON.parse(document.getElementById("boot").textContent);
-boot.words = new Words(boot);
+/** @type {KioskTold} */
+const told = JSON.parse(byId("boot").textContent);
+/** @type {KioskBoot} */
+const boot = { ...told, words: new Words(told) };
 const { words, rules } = boot;
 const STATUSES = ["measured", "quiet", "partial", "silent", "last_day", "never"];
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-const names = [...document.querySelectorAll(".tile")].map((tile) => tile.dataset.station);
+const names = namesIn(document);
+/** @type {Map<string, Station>} */
 const stations = new Map();
+/** @type {number | null} */
 let at = null; // of the numbers, by the server's clock
 let behind = 0; // of this computer's clock, in milliseconds
 let isOn = false;
@@ -55,35 +60,45 @@ async function renew() {
   freshAt = Date.now();
   try {
     const page = await newCopy();
-    const told = JSON.parse(page.getElementById("boot").textContent);
-    const shown = [...page.querySelectorAll(".tile")].map((tile) => tile.dataset.station);
-    if (!isOn || told.static !== boot.static || shown.join() !== names.join()) {
+    const told = toldIn(page);
+    if (!isOn || told.static !== boot.static || namesIn(page).join() !== names.join()) {
       location.reload();
       return;
     }
     boot.days = told.days;
     show();
   } catch (error) {
-    console.info("no newer page yet:", error.message);
+    console.info("no newer page yet:", error instanceof Error ? error.message : error);
   }
 }
 
+/**
+ * The stations that are shown on `page`, in their order.
+ * @param {Document} page
+ */
+function namesIn(page) {
+  /** @type {NodeListOf<HTMLElement>} */
+  const tiles = page.querySelectorAll(".tile");
+  return [...tiles].map((tile) => tile.dataset.station ?? "");
+}
+
 function show() {
-  const shown = names
-    .filter((name) => stations.has(name))
-    .map((name) => {
-      const station = stations.get(name);
-      const beside = soFar(station, boot.days[name], at, rules);
-      const status = statusOf(station, at, rules);
-      const tile = document.querySelector(`.tile[data-station="${name}"]`);
-      for (const word of STATUSES) tile.classList.toggle(`is-${word}`, word === status);
-      setFigure(tile.querySelector('[data-figure="today"]'), today(station, at, rules), words);
-      setFigure(tile.querySelector('[data-figure="sixty"]'), recent(station, 60, at, rules), words);
-      setText(tile.querySelector('[data-usual="today"]'), soFarText(beside, rules, words));
-      setText(tile.querySelector("[data-status]"), statusText(status, station, at, words));
-      return { station, beside, status };
-    });
-  const all = together(shown, at, rules, words);
+  if (at === null) return;
+  const moment = at;
+  const shown = names.flatMap((name) => {
+    const station = stations.get(name);
+    const tile = document.querySelector(`.tile[data-station="${name}"]`);
+    if (!station || !tile) return [];
+    const beside = soFar(station, boot.days[name], moment, rules);
+    const status = statusOf(station, moment, rules);
+    for (const word of STATUSES) tile.classList.toggle(`is-${word}`, word === status);
+    setFigure(tile.querySelector('[data-figure="today"]'), today(station, moment, rules), words);
+    setFigure(tile.querySelector('[data-figure="sixty"]'), recent(station, 60, moment, rules), words);
+    setText(tile.querySelector('[data-usual="today"]'), soFarText(beside, rules, words));
+    setText(tile.querySelector("[data-status]"), statusText(status, station, moment, words));
+    return [{ station, beside, status }];
+  });
+  const all = together(shown, moment, rules, words);
   setFigure(document.querySelector('[data-figure="total-today"]'), all.today, words);
   setFigure(document.querySelector('[data-figure="total-sixty"]'), all.sixty, words);
   setText(document.querySelector('[data-usual="total"]'), all.soFar);
@@ -104,7 +119,7 @@ function showClock() {
 function showState() {
   const place = document.getElementById("connection");
   if (!place) return; // there is no station yet
-  document.getElementById("light").dataset.state = isOn ? "on" : at === null ? "connecting" : "lost";
+  byId("light").dataset.state = isOn ? "on" : at === null ? "connecting" : "lost";
   setText(document.getElementById("light-word"), words.t(isOn ? "live.on" : at === null ? "live.connecting" : "live.paused"));
   if (at !== null) {
     const told = { time: words.clock(at, zone(), true), zone: boot.zones[names[0]] ?? "" };

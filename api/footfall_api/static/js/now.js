@@ -1,5 +1,6 @@
 // The page, once scripts run: it follows the live stream and shows what comes. The server has written everything first.
 
+import { byId } from "./elements.js";
 import { fresh } from "./fresh.js";
 import { follow } from "./live.js";
 import { read, statusOf, summary } from "./rules.js";
@@ -7,13 +8,18 @@ import { setFigure, setText, showStation } from "./stations.js";
 import { lately, latelyText, runningCount, runningHour, soFar, soFarText, together } from "./usual.js";
 import { Words } from "./words.js";
 
-const boot = JSON.parse(document.getElementById("boot").textContent);
-boot.words = new Words(boot);
+/** @type {NowTold} */
+const told = JSON.parse(byId("boot").textContent);
+/** @type {NowBoot} */
+const boot = { ...told, words: new Words(told) };
 const { words, rules } = boot;
 
 const BACK_FOR_MS = 8000;
+/** @type {Map<string, Station>} */
 const stations = new Map();
+/** @type {"connecting" | "on" | "lost"} */
 let state = "connecting";
+/** @type {number | null} Of the last board, in milliseconds since 1970. */
 let at = null;
 let saying = 0;
 
@@ -50,14 +56,16 @@ fresh(boot, (page) => {
 
 // All of them: a station may have grown silent although nothing of its own changed.
 function showStations() {
+  if (at === null) return;
+  const moment = at;
   const shown = [...stations.values()].map((station) => {
-    showStation(station, at, boot);
+    showStation(station, moment, boot);
     const day = boot.days[station.id];
-    const beside = soFar(station, day, at, rules);
-    showBeside(station, day, beside);
-    return { station, beside, status: statusOf(station, at, rules) };
+    const beside = soFar(station, day, moment, rules);
+    showBeside(station, day, beside, moment);
+    return { station, beside, status: statusOf(station, moment, rules) };
   });
-  const all = together(shown, at, rules, words);
+  const all = together(shown, moment, rules, words);
   setFigure(document.querySelector('[data-figure="total-today"]'), all.today, words);
   setFigure(document.querySelector('[data-figure="total-sixty"]'), all.sixty, words);
   setText(document.querySelector('[data-usual="total"]'), all.soFar);
@@ -65,21 +73,34 @@ function showStations() {
   setText(document.getElementById("places"), places);
 }
 
-function showBeside(station, day, beside) {
+/**
+ * @param {Station} station
+ * @param {Day | undefined} day
+ * @param {import("./usual.js").Beside | null} beside
+ * @param {number} moment
+ */
+function showBeside(station, day, beside, moment) {
   const row = document.querySelector(`.board tr[data-station="${station.id}"]`);
   if (!row) return;
   setText(row.querySelector('[data-usual="today"]'), soFarText(beside, rules, words));
-  setText(row.querySelector('[data-usual="sixty"]'), latelyText(lately(station, day, at, rules), rules, words));
+  setText(row.querySelector('[data-usual="sixty"]'), latelyText(lately(station, day, moment, rules), rules, words));
+  /** @type {SVGElement | null} */
   const bar = row.querySelector(".course-running");
-  const count = runningCount(station, day, at);
-  if (bar && count !== null) showBar(bar, count, day.hours.indexOf(runningHour(day, at)));
+  const hour = day && runningHour(day, moment);
+  const count = runningCount(station, day, moment);
+  if (bar && hour && count !== null) showBar(bar, count, day.hours.indexOf(hour));
 }
 
-// The bar of the running hour. When another hour begins it leaves the last one as it was, until the page is fresh.
+/**
+ * The bar of the running hour. When another hour begins it leaves the last one as it was, until the page is fresh.
+ * @param {SVGElement} bar
+ * @param {number} count
+ * @param {number} index of the hour in its day
+ */
 function showBar(bar, count, index) {
   const x = String(index * rules.hourWidth + 1);
   if (bar.getAttribute("x") !== x) {
-    const over = bar.cloneNode();
+    const over = /** @type {SVGElement} */ (bar.cloneNode());
     over.setAttribute("class", "course-bars");
     bar.before(over);
     bar.setAttribute("x", x);
@@ -89,16 +110,21 @@ function showBar(bar, count, index) {
   bar.setAttribute("height", height.toFixed(1));
 }
 
+/** @param {"connecting" | "on" | "lost"} now */
 function showState(now) {
   state = now;
-  document.getElementById("light").dataset.state = now;
+  byId("light").dataset.state = now;
   const word = { connecting: "live.connecting", on: "live.on", lost: "live.paused" }[now];
   setText(document.getElementById("light-word"), words.t(word));
 }
 
-// Said once when the line goes down and once when it is back, and to screen readers too (the place has role status).
+/**
+ * Said once when the line goes down and once when it is back, and to screen readers too (the place has role status).
+ * @param {string} sentence
+ * @param {number} [forMs] how long it stays; 0: until the next one
+ */
 function say(sentence, forMs = 0) {
-  const place = document.getElementById("connection");
+  const place = byId("connection");
   place.classList.toggle("is-lost", state === "lost");
   setText(place, sentence);
   clearTimeout(saying);
@@ -106,6 +132,7 @@ function say(sentence, forMs = 0) {
 }
 
 function showTime() {
+  if (at === null) return;
   const told = { time: words.clock(at, zone(), true), zone: boot.zones[boot.first] ?? "" };
   setText(document.getElementById("as-of"), words.t("live.as_of", told));
 }

@@ -1,4 +1,4 @@
-// How a board is shown: the same rules as page_view.py, which wrote the page first. No document here, no clock.
+// How a board is shown: the same rules as now_view.py, which wrote the page first. No document here, no clock.
 
 /**
  * The board of one station as it is on the stream, with times as milliseconds and its minutes as readings.

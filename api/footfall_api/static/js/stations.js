@@ -4,6 +4,7 @@ import { recent, ringRadius, spark, statusOf, statusText, today } from "./rules.
 
 const STATUSES = ["measured", "quiet", "partial", "silent", "last_day", "never"];
 
+/** @param {Station} station @param {number} at @param {Pick<NowBoot, "rules" | "words">} boot */
 export function showStation(station, at, { rules, words }) {
   const status = statusOf(station, at, rules);
   const day = today(station, at, rules);
@@ -19,7 +20,7 @@ export function showStation(station, at, { rules, words }) {
       setFigure(row.querySelector(`[data-figure="${key}"]`), { count: station.today.counts[key] ?? null }, words);
     }
     const paths = spark(station.minutes, rules);
-    for (const path of row.querySelectorAll("[data-spark]")) path.setAttribute("d", paths[path.dataset.spark]);
+    for (const path of svgs(row, "[data-spark]")) path.setAttribute("d", paths[path.dataset.spark ?? ""]);
   }
   const written = {
     name: station.name,
@@ -31,30 +32,43 @@ export function showStation(station, at, { rules, words }) {
     mark.setAttribute("aria-label", words.t("live.mark", written));
     const total = mark.querySelector("[data-total]");
     if (total) setText(total, written.today);
-    const ring = mark.querySelector(".ring");
-    ring.setAttribute("r", ringRadius(five.count, ring.dataset));
+    for (const ring of svgs(mark, ".ring")) ring.setAttribute("r", ringRadius(five.count, ring.dataset));
   }
 }
 
+/** @param {Element} parent @param {string} selector @returns {NodeListOf<SVGElement>} */
+function svgs(parent, selector) {
+  return parent.querySelectorAll(selector);
+}
+
+/** @param {string} id */
 export function showChosen(id) {
   for (const link of document.querySelectorAll("a[data-station]")) {
-    if (link.dataset.station === id) link.setAttribute("aria-current", "true");
+    if (link.getAttribute("data-station") === id) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
 }
 
+/** @param {number | null} count @param {import("./words.js").Words} words */
 function write(count, words) {
   return count === null ? words.t("live.dash") : words.number(count);
 }
 
+/** @param {Element} element @param {string} status */
 function setStatus(element, status) {
   for (const name of STATUSES) element.classList.toggle(`is-${name}`, name === status);
 }
 
+/** @param {Element | null} element @param {string} text */
 export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element && element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * @param {Element | null} element
+ * @param {{ count: number | null, atLeast?: boolean }} figure
+ * @param {import("./words.js").Words} words
+ */
 export function setFigure(element, { count, atLeast = false }, words) {
   if (!element) return;
   const before = element.textContent;
@@ -74,7 +88,10 @@ export function setFigure(element, { count, atLeast = false }, words) {
   if (element.textContent !== before) flash(element);
 }
 
-// A number that has just changed glows for a moment, where motion is welcome (the style sheet decides).
+/**
+ * A number that has just changed glows for a moment, where motion is welcome (the style sheet decides).
+ * @param {Element} element
+ */
 function flash(element) {
   element.classList.add("is-new");
   requestAnimationFrame(() => requestAnimationFrame(() => element.classList.remove("is-new")));

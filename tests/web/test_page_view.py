@@ -9,13 +9,11 @@ import pytest
 from footfall_api.answers import Reason
 from footfall_api.board import Board, Reading, StationBoard
 from footfall_api.messages import catalogue
+from footfall_api.pages import last_hour
 from footfall_api.pages.now_view import (
-    REASON_KEYS,
     PageView,
     StationView,
-    chart_text,
     heading,
-    minute_views,
     page_view,
     ring_radius,
     spark,
@@ -105,7 +103,9 @@ def test_a_usual_station() -> None:
 @pytest.mark.parametrize("language", ["de", "en"])
 def test_every_reason_has_words(language: str) -> None:
     """Why a time that has begun has no number is said in words, each reason in its own."""
-    words = {catalogue(language)(REASON_KEYS[reason]) for reason in Reason if reason is not Reason.FUTURE}
+    t = catalogue(language)
+    missing = {reason: reading(AT, MINUTE, {"in": None}, reason=reason) for reason in Reason}
+    words = {last_hour.state_text(missing[reason], t) for reason in Reason if reason is not Reason.FUTURE}
 
     assert len(words) == len(Reason) - 1
 
@@ -177,7 +177,7 @@ def test_reports_on_their_way_are_no_gap_of_the_day() -> None:
 
 def test_the_chart_in_words() -> None:
     """Total, directions, the highest minute and the gaps are told."""
-    assert chart_text(station(minutes={30: (7, 5), 40: (None, None)}), catalogue("de")) == (
+    assert last_hour.summary(station(minutes={30: (7, 5), 40: (None, None)}), catalogue("de")) == (
         "186 Passagen (65 Richtung Rathaus; 121 Richtung 2). Höchster Wert: 12 um 14:02 Uhr. "
         "Eine Minute wurde nicht gemessen."
     )
@@ -194,7 +194,7 @@ def test_the_map_in_words() -> None:
 
 def test_the_table_says_why_a_minute_is_missing() -> None:
     """The running minute runs, a silent sensor is named, a measured minute is measured."""
-    minutes = minute_views(station(minutes={1: (None, None)}), catalogue("de"))
+    minutes = last_hour.last_hour(station(minutes={1: (None, None)}), AT, catalogue("de"), "").minutes
 
     assert [minute.state for minute in minutes[:3]] == [
         "läuft noch",
@@ -202,7 +202,7 @@ def test_the_table_says_why_a_minute_is_missing() -> None:
         "gemessen",
     ]
     assert [minute.clock for minute in minutes[:3]] == ["14:32", "14:31", "14:30"]
-    assert minutes[1].total.text == "–"
+    assert minutes[1].counts == ("–", "–", "–")
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,6 @@ interface LiveTold extends Told {
   live: string;
   /** The names of the stations' time zones, by station. */
   zones: Record<string, string>;
-  /** The keys of the sentences that name the directions where a station does not. */
-  directions: Record<string, string>;
   rules: Rules;
   /** Today by station, where the API has said what is usual. */
   days: Partial<Record<string, Day>>;

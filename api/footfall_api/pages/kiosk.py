@@ -28,4 +28,4 @@ async def answer(here: Here) -> Response:
     )
 
 
-PAGE: Final = Page("kiosk", answer, browser=("live", "status", "state", "usual", "kiosk"), in_nav=False)
+PAGE: Final = Page("kiosk", answer, browser=("live", "status", "usual", "kiosk"), in_nav=False)

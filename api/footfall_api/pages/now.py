@@ -8,7 +8,6 @@ from starlette.responses import RedirectResponse, Response
 from footfall_api.pages.frame import Here, Page
 from footfall_api.pages.now_view import (
     COMPLETE,
-    DIRECTION_KEYS,
     HISTORIC_AFTER,
     ON_THEIR_WAY_S,
     RECENT_MINUTES,
@@ -46,7 +45,7 @@ async def answer(here: Here) -> Response:
     )
 
 
-PAGE: Final = Page("now", answer, browser=("live", "status", "state", "usual"))
+PAGE: Final = Page("now", answer, browser=("live", "status", "usual"))
 
 
 def live_rules(stations: Sequence[StationView], today: Today, here: Here) -> dict[str, Any]:
@@ -54,7 +53,6 @@ def live_rules(stations: Sequence[StationView], today: Today, here: Here) -> dic
     return {
         "live": here.base + LIVE,
         "zones": {station.id: station.zone for station in stations},
-        "directions": DIRECTION_KEYS,
         "rules": {
             "silentAfterS": SILENT_AFTER_S,
             "onTheirWayS": ON_THEIR_WAY_S,

@@ -48,19 +48,6 @@ Status = Literal["measured", "quiet", "partial", "silent", "last_day", "never"]
 LIVE_STATUSES: frozenset[Status] = frozenset({"measured", "quiet", "partial", "silent"})
 """Stations that belong to the present; the others come after them."""
 
-STATE_KEYS = {
-    "measured": "state.measured",
-    "partial": "state.partial",
-    "missing": "state.missing",
-    "coarse": "state.coarse",
-    "recovered": "state.recovered",
-}
-REASON_KEYS = {
-    "silent": "state.silent",
-    "not_reported": "state.not_reported",
-    "not_installed": "state.not_installed",
-    "excluded": "state.excluded",
-}
 KIND_KEYS = {"works": "remark.works", "event": "remark.event", "fault": "remark.fault", "note": "remark.note"}
 DIRECTION_KEYS = {"in": "live.in", "out": "live.out", "undirected": "live.undirected"}
 SPARK_HALF = 15
@@ -93,17 +80,6 @@ class Spark:
     up: str
     down: str
     gaps: str
-
-
-@dataclass(frozen=True, slots=True)
-class MinuteView:
-    """One minute in the table: local clock time, the directions' counts, their sum, and the state in words."""
-
-    start: datetime
-    clock: str
-    counts: tuple[Figure, ...]
-    total: Figure
-    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,55 +375,6 @@ def spark(minutes: Sequence[Reading]) -> Spark:
 def ring_radius(count: int | None, form: Format) -> float:
     """Radius of the ring around a station's dot; the area between them is proportional to `count` in five minutes."""
     return round(min(math.sqrt(form.dot**2 + form.ring**2 * (count or 0) / 100), form.ring_max), 1)
-
-
-def minute_views(station: StationBoard, t: Catalogue) -> tuple[MinuteView, ...]:
-    """The last hour as a table, the running minute first."""
-    newest_first = enumerate(reversed(station.minutes))
-    return tuple(minute_view(reading, station, t, running=index == 0) for index, reading in newest_first)
-
-
-def minute_view(reading: Reading, station: StationBoard, t: Catalogue, *, running: bool) -> MinuteView:
-    """One row of the table behind the chart."""
-    return MinuteView(
-        start=reading.start,
-        clock=t.clock(reading.start),
-        counts=tuple(_figure(reading.counts.get(key), t) for key in station.directions),
-        total=_figure(reading.count, t),
-        state=t("state.running") if running else state_text(reading, t),
-    )
-
-
-def state_text(reading: Reading, t: Catalogue) -> str:
-    """The state of a reading in words; a missing one says why."""
-    if reading.state == "missing":
-        return t(REASON_KEYS.get(reading.reason or "", "state.missing"))
-    if reading.state == "partial":
-        return t("state.partial", coverage=t.percent(reading.coverage or 0))
-    return t(STATE_KEYS.get(reading.state, "state.measured"))
-
-
-def chart_text(station: StationBoard, t: Catalogue) -> str:
-    """The chart in a sentence or two."""
-    count = _sum(station.minutes)
-    if count is None:
-        return t("live.text_none")
-    missing = sum(reading.count is None for reading in station.minutes)
-    gaps = f" {t('live.text_gaps', missing)}" if missing else ""
-    if not count:
-        return t("live.text_quiet") + gaps
-    peak = max(station.minutes, key=lambda reading: reading.count or 0)
-    parts = [
-        t("live.part", count=t.number(_direction_sum(station, key)), label=_label(station, key, t))
-        for key in station.directions
-    ]
-    total = t("live.text_total", count)
-    told = f"{total} ({'; '.join(parts)})" if len(parts) > 1 else total
-    return t("live.text", parts=told, peak=t.number(peak.count or 0), time=t.clock(peak.start)) + gaps
-
-
-def _direction_sum(station: StationBoard, key: str) -> int:
-    return sum(reading.counts.get(key) or 0 for reading in station.minutes)
 
 
 def summary(views: Sequence[StationView], t: Catalogue) -> str:

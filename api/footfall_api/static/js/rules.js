@@ -115,61 +115,6 @@ export function statusText(status, station, at, words) {
 }
 
 /**
- * @param {Station} station
- * @param {string} key
- * @param {Record<string, string>} directions
- * @param {import("./words.js").Words} words
- */
-export function label(station, key, directions, words) {
-  return station.labels[key] ?? words.t(directions[key]);
-}
-
-/**
- * The state of a minute in words; a missing one says why.
- * @param {Reading} reading
- * @param {boolean} running
- * @param {import("./words.js").Words} words
- */
-export function stateText(reading, running, words) {
-  if (running) return words.t("state.running");
-  if (reading.state === "missing") {
-    const reason = `state.${reading.reason}`;
-    return words.t(reason in words.words ? reason : "state.missing");
-  }
-  if (reading.state === "partial") return words.t("state.partial", { coverage: words.percent(reading.coverage ?? 0) });
-  const state = `state.${reading.state}`;
-  return words.t(state in words.words ? state : "state.measured");
-}
-
-/**
- * The chart in a sentence or two.
- * @param {Station} station
- * @param {Record<string, string>} directions
- * @param {import("./words.js").Words} words
- */
-export function chartText(station, directions, words) {
-  const { minutes, timezone } = station;
-  const count = sum(minutes);
-  if (count === null) return words.t("live.text_none");
-  const holes = minutes.filter((reading) => reading.count === null).length;
-  const gaps = holes ? ` ${words.t("live.text_gaps", {}, holes)}` : "";
-  if (count === 0) return words.t("live.text_quiet") + gaps;
-  const peak = minutes.reduce((a, b) => ((b.count ?? 0) > (a.count ?? 0) ? b : a));
-  const parts = station.directions.map((key) => {
-    const passages = minutes.reduce((total, reading) => total + (reading.counts[key] ?? 0), 0);
-    return words.t("live.part", { count: words.number(passages), label: label(station, key, directions, words) });
-  });
-  const total = words.t("live.text_total", {}, count);
-  return (
-    words.t("live.text", {
-      parts: parts.length > 1 ? `${total} (${parts.join("; ")})` : total,
-      peak: words.number(peak.count ?? 0),
-      time: words.clock(peak.start, timezone),
-    }) + gaps
-  );
-}
-
-/**
  * The map in a sentence: how much is going on, and where most.
  * @param {Station[]} stations
  * @param {Rules} rules

@@ -41,14 +41,6 @@ function svgs(parent, selector) {
   return parent.querySelectorAll(selector);
 }
 
-/** @param {string} id */
-export function showChosen(id) {
-  for (const link of document.querySelectorAll("a[data-station]")) {
-    if (link.getAttribute("data-station") === id) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
-  }
-}
-
 /** @param {number | null} count @param {import("./words.js").Words} words */
 function write(count, words) {
   return count === null ? words.t("live.dash") : words.number(count);

@@ -3,7 +3,9 @@
 
 import { byId } from "./elements.js";
 
+// The first time soon, then twice as long each time: what cannot be had for hours is not asked for by everybody.
 const SOON_MS = 15_000;
+const LATEST_MS = 600_000;
 const HOUR_MS = 3_600_000;
 // Not everybody at once, and not before the last reports of the hour have arrived.
 const LEAST_AFTER_MS = 20_000;
@@ -16,9 +18,12 @@ const SPREAD_MS = 70_000;
  * @param {(told: LiveTold) => void} use is given what the new page tells
  */
 export function fresh(boot, use) {
+  let wait = SOON_MS;
+
   const plan = (/** @type {boolean} */ known) => {
     const nextHour = HOUR_MS - (Date.now() % HOUR_MS) + LEAST_AFTER_MS + Math.random() * SPREAD_MS;
-    setTimeout(look, known ? nextHour : SOON_MS);
+    setTimeout(look, known ? nextHour : wait * (1 + Math.random() / 4));
+    wait = known ? SOON_MS : Math.min(2 * wait, LATEST_MS);
   };
 
   const look = async () => {

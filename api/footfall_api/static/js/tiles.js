@@ -184,6 +184,7 @@ function addMark(library, map, ground, [id, longitude, latitude]) {
   label.append(drawn.dataset.name ?? "", " ");
   const total = document.createElement("b");
   total.dataset.total = "";
+  total.textContent = drawn.querySelector("[data-total]")?.textContent ?? "";
   label.append(total);
   element.append(svg, label);
   new library.Marker({ element, anchor: "center" }).setLngLat([longitude, latitude]).addTo(map);

@@ -156,7 +156,7 @@ def known(city: City) -> None:
 
     def told() -> bool:
         text = httpx.get(city.url, timeout=20).text
-        return "Tagesverlauf: Balken" in text and "course-markt" in text
+        return "Zum Tagesverlauf: Jeder Balken" in text and "course-markt" in text
 
     wait_until(told, timeout=60, what="what is usual", every=0.3)
 
@@ -182,7 +182,7 @@ def test_numbers_move_when_rows_are_committed(city: City, browse: Browse, size: 
     expect(page.locator('.mark[data-station="markt"] [data-total]:visible')).to_have_text("1.234")
     expect(page.locator("#summary")).to_contain_text("1.234 Passagen")
     expect(page.locator('[data-figure="total-today"]')).to_contain_text("1.234")
-    expect(page.locator("#places")).to_contain_text("Gemessen an einer von 6 Zählstellen")
+    expect(page.locator("#places")).to_contain_text("Gemessen an 1 von 6 Zählstellen")
     expect(row(page, "markt").locator(".course-running")).to_have_attribute("height", re.compile(r"^(?!0(\.0)?$)"))
 
     city.count("markt", this_minute(), {0: 1}, observed_s=10)
@@ -224,7 +224,7 @@ def test_server_and_scripts_say_the_same(city: City, browse: Browse) -> None:
     assert "74.040Passagen" in said
     assert "≥" in said
     assert "üblichbisjetzt" in said
-    assert "nochzuwenigegleicheTage" in said
+    assert "nochzuwenigevergleichbareTage" in said
 
 
 def test_silence_and_quiet_look_different(city: City, browse: Browse) -> None:
@@ -465,8 +465,8 @@ def test_paper_gets_everything_but_controls(city: City, browse: Browse) -> None:
 @pytest.mark.parametrize(
     ("size", "path", "words"),
     [
-        ("phone", "/", (r"üblich bis jetzt [\d.]+ \(\+[\d.]+\xa0%\)", "noch zu wenige gleiche Tage")),
-        ("desktop", "/en/", (r"usual by now [\d,]+ \(\+[\d,]+%\)", "too few like days")),
+        ("phone", "/", (r"bis jetzt üblich [\d.]+ \(\+[\d.]+\xa0%\)", "noch zu wenige vergleichbare Tage")),
+        ("desktop", "/en/", (r"usual by now [\d,]+ \(\+[\d,]+%\)", "too few comparable days")),
     ],
 )
 def test_today_is_set_beside_what_is_usual(

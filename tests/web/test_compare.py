@@ -74,9 +74,9 @@ def test_only_days_measured_everywhere_are_compared() -> None:
         ("Markt", "200", "200", "100"),
         ("Gasse", "100", "100", "50"),
     ]
-    assert "100\xa0% mehr als an zweiter Stelle: Gasse mit 100" in found.finding
+    assert "100\xa0% mehr als am zweitstärksten Ort: Gasse mit 100" in found.finding
     assert found.scope.startswith("Verglichen: 1 von 3 Tagen")
-    assert found.left_out == ("Gasse: ein Tag nicht gemessen, der Sensor schwieg, ein Tag nur zum Teil gemessen.",)
+    assert found.left_out == ("Gasse: ein Tag mit schweigendem Sensor, ein Tag nur zum Teil gemessen.",)
     assert [row.all for row in found.rows] == ["600", "≥ 140"]
 
 
@@ -152,7 +152,7 @@ def test_a_day_goes_in_by_the_rule_of_the_summaries(change: dict[str, Any], why:
 def test_what_was_left_out_is_said_in_words() -> None:
     """The most frequent reason first; a reason that is not known yet is another reason."""
     assert left_out(T, {"silent": 1, "partial": 3, "suspect": 2}) == (
-        "3 Tage nur zum Teil gemessen, 2 Tage aus anderem Grund, ein Tag nicht gemessen, der Sensor schwieg"
+        "3 Tage nur zum Teil gemessen, 2 Tage aus anderem Grund, ein Tag mit schweigendem Sensor"
     )
 
 
@@ -237,7 +237,7 @@ def test_before_and_after_is_the_apis(town: City, api: Api) -> None:
     text = page(api, "/vergleich", way="change", at="markt", **question)
 
     assert answer["weeks"][0]["ratio"] == 1.5
-    assert "Markt: +50\xa0% in einer mittleren Woche, von 1.400 auf 2.100 Passagen." in text
+    assert "Markt: +50\xa0% je Woche im Mittel, von 1.400 auf 2.100 Passagen." in text
     assert answer["method"] in text
     assert "Was das nicht sagt:" in text
     assert "before=2025-04-07&after=2025-04-09" in text
@@ -275,7 +275,9 @@ def test_places_beside_each_other_are_the_apis(town: City, api: Api) -> None:
     words = {"station": ["markt", "gasse"], "area": "mitte", "first": "2026-03-23", "last": "2026-04-05"}
     text = page(api, "/vergleich", **words)
 
-    assert "Mitte: im Mittel 300 Passagen je Tag. Das sind 50\xa0% mehr als an zweiter Stelle: Markt mit 200." in text
+    assert (
+        "Mitte: im Mittel 300 Passagen je Tag. Das sind 50\xa0% mehr als am zweitstärksten Ort: Markt mit 200." in text
+    )
     assert "Verglichen: 14 von 14 Tagen" in text
     download = "/api/v1/counts?station=gasse&station=markt&area=mitte&from=2026-03-23&to=2026-04-06&resolution=1d"
     assert f'href="{download}&format=csv"' in text
@@ -322,7 +324,7 @@ def test_one_station_with_one_day(database: str, api: Api) -> None:
     city.connection.close()
 
     assert "Markt: im Mittel 14 Passagen je Tag." in text
-    assert "Zum Vergleichen bitte einen zweiten Ort wählen" in text
+    assert "Wählen Sie zum Vergleichen einen zweiten Ort" in text
 
 
 def test_an_area_without_stations_is_not_offered(database: str, api: Api) -> None:

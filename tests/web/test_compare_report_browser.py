@@ -245,7 +245,7 @@ def test_the_report_follows_its_form(browse: Browse, size: str) -> None:
     expect(page.locator("h1")).to_have_text("Bericht 1. Quartal 2025")
     expect(page.locator(".is-station")).to_have_count(1)
     page.get_by_label("Kirchplatz").check()
-    page.get_by_role("button", name="Bericht zeigen").click()
+    page.get_by_role("button", name="Bericht anzeigen").click()
     expect(page.locator(".is-station")).to_have_count(2)
     assert parse_qs(urlsplit(page.url).query) == {"period": ["2025-Q1"], "station": ["kirchplatz", "markt"]}
     page.go_back()

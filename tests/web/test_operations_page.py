@@ -188,7 +188,7 @@ def test_everything_that_is_wrong_is_named_with_what_to_do(bad: City) -> None:
     assert "(vor 12 Minuten)" in said
     assert "could not open the &lt;port&gt;" in said
     assert "neutor-1" in said
-    assert "An einer Zählstelle hängt kein Sensor: Saaltor." in said
+    assert "An einer Zählstelle ist kein Sensor eingebaut: Saaltor." in said
     assert "footfall-ingest quarantine list --node jena-sued" in said
     assert "1 × unreadable" in said
     assert "is in the future; the node&#39;s clock is wrong" in said
@@ -319,7 +319,7 @@ class TestInABrowser:
 
         page.route("**/betrieb", away)
         page.clock.run_for(31_000)
-        expect(page.locator("#connection")).to_contain_text("Keine Verbindung zum Server: Der Stand bleibt der von")
+        expect(page.locator("#connection")).to_contain_text("Keine Verbindung zum Server. Die Angaben sind von")
         expect(page.locator("#verdict")).to_be_visible()
         page.unroute("**/betrieb", away)
         page.clock.run_for(31_000)

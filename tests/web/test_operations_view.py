@@ -130,7 +130,9 @@ def test_a_node_that_says_nothing_though_it_is_online() -> None:
     sensors = [sensor(health=health(seen=ago(HOUR)), last_report=ago(HOUR)), sensor("holz-1", node="sued")]
     found = view(nodes=[node(), node("sued")], sensors=sensors)
 
-    assert "gilt als online, hat aber zuletzt 08:30 (vor 60 Minuten) etwas gesagt" in the_one(found, "quiet nord")
+    assert "gilt als online, schweigt aber. Sein letztes Lebenszeichen: 08:30 (vor 60 Minuten)" in the_one(
+        found, "quiet nord"
+    )
 
 
 def test_nothing_arrives_at_all() -> None:
@@ -140,18 +142,20 @@ def test_nothing_arrives_at_all() -> None:
     found = view(nodes=[node(), node("sued"), node("weg", "offline")], sensors=sensors)
 
     assert keys(found) == ["nothing", "offline weg"]
-    assert "Seit 08:30 (vor 60 Minuten) ist gar nichts mehr angekommen" in found.troubles[0].text
+    assert "Seit 08:30 (vor 60 Minuten) ist nichts mehr angekommen" in found.troubles[0].text
     assert "footfall-ingest" in found.troubles[0].remedy
 
 
-@pytest.mark.parametrize(("state", "word"), [("fault", "gestört"), ("silent", "still")])
-def test_a_sensor_that_does_not_measure(state: str, word: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "word", "told"), [("fault", "gestört", "ist gestört"), ("silent", "schweigt", "schweigt")]
+)
+def test_a_sensor_that_does_not_measure(state: str, word: str, told: str) -> None:
     """Since when, at which station, what its node says, and the command that listens to its line."""
     bad = sensor(health=health(state, since=ago(12 * MINUTE), detail="no such port"))
     found = view(sensors=[bad])
     said = the_one(found, f"{state} markt-1")
 
-    assert said.startswith(f"dringend: Sensor markt-1 (Markt) ist {word} seit 09:18 (vor 12 Minuten)")
+    assert said.startswith(f"dringend: Sensor markt-1 (Markt) {told} seit 09:18 (vor 12 Minuten)")
     assert "„no such port“" in said
     assert "Auf dem Knoten nord" in said
     assert "footfall-edge probe --config edge.toml --sensor markt-1" in said
@@ -169,7 +173,7 @@ def test_a_sensor_without_reports() -> None:
     """Health says ok and no report has come for hours: something holds them back. A sensor by the hour is not late."""
     found = view(sensors=[sensor(last_report=ago(4 * HOUR))])
 
-    assert "kam die letzte Meldung 05:30 (vor 4 Stunden)" in the_one(found, "unreported markt-1")
+    assert "letzte Meldung: 05:30 (vor 4 Stunden)" in the_one(found, "unreported markt-1")
     assert keys(view(sensors=[sensor(health=None, last_report=ago(2 * HOUR)), sensor("b-1")])) == []
 
 
@@ -224,7 +228,7 @@ def test_stations_without_sensors_and_sensors_without_stations() -> None:
     found = view(stations=stations, sensors=[sensor(), sensor("fremd-1", station=None, role=None)])
 
     assert keys(found) == ["no-sensor", "unknown"]
-    assert "An einer Zählstelle hängt kein Sensor: Saaltor." in found.troubles[0].text
+    assert "An einer Zählstelle ist kein Sensor eingebaut: Saaltor." in found.troubles[0].text
     assert "fremd-1" in found.troubles[1].text
     assert {trouble.command for trouble in found.troubles} == {"footfall-ingest stations apply stations.geojson"}
     assert found.sensors[1].place == "keiner Zählstelle zugeordnet"
@@ -240,7 +244,7 @@ def test_quarantine_that_is_not_empty() -> None:
     assert "2 × wrong-node, 1 × brand-new" in said
     assert "docs/quarantine.md" in said
     assert "sensor move" in found.reasons[0].meaning
-    assert found.reasons[1].meaning == "Ein Grund einer anderen Version."
+    assert found.reasons[1].meaning == "Ein Grund, den diese Version nicht kennt."
 
 
 def test_every_reason_of_the_aggregator_has_its_words() -> None:

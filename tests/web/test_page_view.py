@@ -138,7 +138,7 @@ def test_an_imported_past_shows_its_last_day() -> None:
     )
 
     assert (view.status, view.today.text) == ("last_day", "–")
-    assert view.status_text == "zuletzt am 31.12.2024 bis 24:00 Uhr: 18.734 Passagen an dem Tag"
+    assert view.status_text == "zuletzt gemessen am 31.12.2024 bis 24:00 Uhr: 18.734 Passagen an diesem Tag"
 
 
 def test_a_station_that_never_measured() -> None:
@@ -161,7 +161,7 @@ def test_gaps_make_lower_bounds() -> None:
 
     assert (gap.sixty.text, gap.sixty.at_least) == ("177", True)
     assert (gap.five.at_least, gap.today.at_least) == (False, True)
-    assert (gap.status, gap.status_text) == ("partial", "misst, Stand 14:32 Uhr; heute zu 73\xa0% der Zeit")
+    assert (gap.status, gap.status_text) == ("partial", "misst, Stand 14:32 Uhr; heute 73\xa0% der Zeit gemessen")
     assert (running.sixty.at_least, running.status) == (False, "measured")
 
 
@@ -178,7 +178,7 @@ def test_reports_on_their_way_are_no_gap_of_the_day() -> None:
 def test_the_chart_in_words() -> None:
     """Total, directions, the highest minute and the gaps are told."""
     assert last_hour.summary(station(minutes={30: (7, 5), 40: (None, None)}), catalogue("de")) == (
-        "186 Passagen (65 Richtung Rathaus; 121 Richtung 2). Höchster Wert: 12 um 14:02 Uhr. "
+        "186 Passagen (65 Richtung Rathaus; 121 Richtung 2). Stärkste Minute: 14:02 Uhr mit 12. "
         "Eine Minute wurde nicht gemessen."
     )
 
@@ -186,7 +186,7 @@ def test_the_chart_in_words() -> None:
 def test_the_map_in_words() -> None:
     """How much is going on, and where most; nothing measured and nobody came are different sentences."""
     assert german(station()).summary == (
-        "In den letzten 5 Minuten 15 Passagen an allen Zählstellen zusammen, am meisten an der Zählstelle Markt: 15."
+        "In den letzten 5 Minuten 15 Passagen an allen Zählstellen zusammen, die meisten an der Zählstelle Markt: 15."
     )
     assert "niemand kam vorbei" in german(station(usual=(0, 0))).summary
     assert "keine Zählstelle gemessen" in german(station(usual=(None, None))).summary

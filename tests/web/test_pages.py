@@ -236,7 +236,7 @@ def test_the_kiosk_shows_the_stations_that_it_is_asked_for(city: City) -> None:
     tiles = re.findall(r'class="tile [^>]*data-station="(\w+)"', named.text)
 
     assert tiles == ["markt", "kirchplatz"]
-    assert "Not a station: nowhere." in named.text
+    assert "Not known: nowhere." in named.text
     assert len(re.findall(r'class="tile ', get(city, "/kiosk?stations=nowhere").text)) == 6
     assert '<meta http-equiv="refresh" content="60">' in named.text
     assert "<nav" not in named.text

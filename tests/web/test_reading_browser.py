@@ -153,7 +153,7 @@ def test_everything_is_there_without_scripts(chromium: Browser, town: City) -> N
     page = context.new_page()
     page.goto(town.url + Pages.path("data", "de"))
     page.locator("#build-resolution").select_option("1d")
-    page.get_by_role("button", name="Adresse zeigen").click()
+    page.get_by_role("button", name="Adresse anzeigen").click()
 
     expect(page.locator("#built code")).to_contain_text("resolution=1d")
     assert page.locator(".copy").count() == 0

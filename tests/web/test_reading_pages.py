@@ -271,7 +271,7 @@ def test_each_sensor_is_shown_with_its_task_and_time(town: City) -> None:
         for labels in station["properties"]["directions"]:
             assert labels["in"] in part
         if station["id"] == "planetarium":
-            assert "hing noch keiner" in part
+            assert "noch nie ein Sensor eingebaut" in part
             assert "place-line" not in part
 
 

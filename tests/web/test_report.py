@@ -91,10 +91,10 @@ def test_a_month_beside_that_of_the_year_before(town: City, api: Api) -> None:
     text = page(api)
 
     assert total["count"] == 29 * 300
-    assert "Markt: ≥ 8.700 Passagen. An einem mittleren Tag 300. Gegen das Vorjahr +50\xa0%." in text
+    assert "Markt: ≥ 8.700 Passagen. Im Mittel 300 je Tag. Gegenüber dem Vorjahr +50\xa0%." in text
     assert "Richtung Rathaus" in text
     assert "an 27 von 31 Tagen verglichen" in text  # without the gap, and days beside which there was a holiday
-    assert f"Eine Lücke, zusammen {total['gap_hours']} Stunden." in text
+    assert f"Eine Lücke: {total['gap_hours']} Stunden." in text
     assert "2 Tage ohne Meldung" in text
     assert text.count('class="bars-gap"') == 2  # one band in each drawing
     assert text.count('class="bars-whole"') == 2 * 29
@@ -110,8 +110,8 @@ def test_a_change_stands_only_on_enough_days(town: City, api: Api) -> None:
     count_days(town, markt, date(2026, 5, 1), 31, 150)
     text = page(api)
 
-    assert "Gegen das Vorjahr +" not in text
-    assert "kein Vergleich: nur 11 von 31 Tagen wurden beide Male ganz gemessen" in text
+    assert "Gegenüber dem Vorjahr +" not in text
+    assert "kein Vergleich: Nur 11 von 31 Tagen wurden in beiden Jahren ganz gemessen" in text
 
 
 def test_without_a_year_before_there_is_no_change(town: City, api: Api) -> None:
@@ -120,9 +120,9 @@ def test_without_a_year_before_there_is_no_change(town: City, api: Api) -> None:
     count_days(town, town.counter("gasse"), date(2025, 5, 1), 31, 150)
     text = page(api)
 
-    assert "im Vorjahr wurde kein gleicher Tag ganz gemessen" in text
+    assert "Im Vorjahr wurde kein vergleichbarer Tag ganz gemessen" in text
     assert "Gasse: In diesem Zeitraum wurde nichts gemessen." in text
-    assert "kein Vergleich: kein Tag dieses Zeitraums wurde ganz gemessen" in text
+    assert "kein Vergleich: In diesem Zeitraum wurde kein Tag ganz gemessen" in text
 
 
 def test_a_station_without_a_sensor_has_its_page(town: City, api: Api) -> None:
@@ -141,9 +141,9 @@ def test_months_in_which_clocks_change_are_whole(town: City, api: Api, period: s
     town.counter("gasse")
     text = page(api, period=period)
 
-    assert "Markt: 620 Passagen. An einem mittleren Tag 20." in text
-    assert "Keine: Die ganze Zeit wurde gemessen." in text
-    assert f"Eine Lücke, zusammen {hours} Stunden." not in text  # of nothing there is no page of numbers
+    assert "Markt: 620 Passagen. Im Mittel 20 je Tag." in text
+    assert "Keine. Die ganze Zeit wurde gemessen." in text
+    assert f"Eine Lücke: {hours} Stunden." not in text  # of nothing there is no page of numbers
     assert f"{hours} Stunden" in text
     assert text.count('class="bars-whole"') == 2 * 31
 
@@ -154,7 +154,7 @@ def test_a_year_with_gaps_in_a_third_of_its_days(town: City, api: Api) -> None:
     count_days(town, town.counter("markt"), date(2025, 1, 1), 365, 10, without=gone)
     text = page(api, period="2025")
 
-    assert f"Markt: ≥ {T.number((365 - len(gone)) * 20)} Passagen. An einem mittleren Tag 20." in text
+    assert f"Markt: ≥ {T.number((365 - len(gone)) * 20)} Passagen. Im Mittel 20 je Tag." in text
     assert f"{len(gone)} Tage ohne Meldung" in text
     assert text.count('class="bars-gap"') == 2 * 37
     assert "70\xa0%" in text or "69\xa0%" in text
@@ -167,7 +167,7 @@ def test_one_day_of_data(town: City, api: Api) -> None:
 
     assert text.count("Di., 12.05.2026: 10") >= 2
     assert "nur ein Tag" in text
-    assert "Gegen das Vorjahr +" not in text
+    assert "Gegenüber dem Vorjahr +" not in text
 
 
 def test_a_running_month_ends_today(town: City, api: Api) -> None:

@@ -159,7 +159,7 @@ def test_filters_change_the_chart_and_the_address(city: City, browse: Browse, si
     summary = page.locator("#course-plot-summary")
     expect(summary).to_contain_text("Stärkster Tag")
 
-    page.get_by_label("in Schritten von").select_option("1w")
+    page.get_by_label("Ein Wert je").select_option("1w")
     expect(summary).to_contain_text("Stärkste Woche ab")
     expect(page).to_have_url(city.url + MARCH + "&resolution=1w&direction=split&form=bars")
     page.get_by_label("Diagramm", exact=True).select_option("lines")
@@ -194,7 +194,7 @@ def test_quick_periods_and_pages_change_the_address(city: City, browse: Browse) 
     expect(page.locator("#table tbody tr").first).to_be_visible()
     page.get_by_role("link", name="gestern").click()
     yesterday = (datetime.now(BERLIN).date() - timedelta(days=1)).isoformat()
-    expect(page.get_by_label("von", exact=True)).to_have_value(yesterday)
+    expect(page.get_by_label("Von", exact=True)).to_have_value(yesterday)
     expect(page.get_by_role("link", name="gestern")).to_have_attribute("aria-current", "true")
 
     page.get_by_label("Andere Zählstelle zeigen").select_option("kirchplatz")
@@ -269,7 +269,7 @@ def test_a_download_has_the_sum_that_is_shown(city: City, browse: Browse) -> Non
     """After a change without a reload the links lead to what is shown then."""
     page = browse(city, MARCH)
     drawn(page)
-    page.get_by_label("in Schritten von").select_option("1h")
+    page.get_by_label("Ein Wert je").select_option("1h")
     expect(page.locator("#course-plot-summary")).to_contain_text("Stärkste Stunde")
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV", exact=True).click()
@@ -435,7 +435,7 @@ def test_without_scripts_everything_can_be_read(city: City, browse: Browse) -> N
     """With JavaScript off: the form works, every table opens, downloads are there, and how to get new numbers."""
     page = browse(city, MARCH, java_script_enabled=False, size="phone")
 
-    page.get_by_label("in Schritten von").select_option("1w")
+    page.get_by_label("Ein Wert je").select_option("1w")
     page.get_by_role("button", name="Anzeigen").nth(1).click()
     assert "resolution=1w" in page.url
     expect(page.locator("#course-plot-summary")).to_contain_text("Stärkste Woche ab")
@@ -523,7 +523,7 @@ def test_this_week_can_be_compared_by_the_hour(city: City, browse: Browse) -> No
     """The form below changes that chart and the address, and keeps the period."""
     page = browse(city, MARCH)
     drawn(page, "usual-plot")
-    page.get_by_label("verglichen wird").select_option("1h")
+    page.get_by_label("Vergleichen").select_option("1h")
 
     expect(page.locator("#usual-plot-summary")).to_contain_text("Stunde")
     expect(page).to_have_url(city.url + MARCH.replace("?", "?week=1h&"))

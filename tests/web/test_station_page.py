@@ -139,7 +139,7 @@ def test_one_day_of_data_is_enough(city: City) -> None:
     assert "mindestens 140 Passagen (100 Richtung 1; 40 Richtung 2)" in summary(html)
     assert "Für eine typische Woche ist noch nicht genug gemessen" in html
     assert "lässt sich mit den letzten vier Wochen vergleichen" in summary(html, "usual-plot")
-    assert "Niemand hat eingetragen, wohin die Richtungen führen" in html
+    assert "Wohin die Richtungen führen, ist nicht eingetragen" in html
 
 
 def test_a_year_with_gaps_shows_them(city: City) -> None:
@@ -219,7 +219,7 @@ def test_ten_years_are_shown_by_the_month(city: City) -> None:
             "resolution=15min",
         ),
         ("from=gestern", "„gestern“ ist kein Datum", None),
-        ("from=2025-02-01&to=2025-01-01", "Das Ende liegt vor dem Anfang", None),
+        ("from=2025-02-01&to=2025-01-01", "Der letzte Tag liegt vor dem ersten", None),
         ("resolution=%3Cb%3E", "„&lt;b&gt;“ gibt es hier nicht", None),
     ],
 )

@@ -198,7 +198,7 @@ def test_a_sum_with_gaps_is_a_lower_bound() -> None:
     course = view(hours(datetime(2026, 3, 1, tzinfo=BERLIN), 5, None, 0, None))
 
     assert "mindestens 10 Passagen" in course.summary
-    assert "Gemessen wurden 50\xa0% der Zeit. 2 Werte fehlen." in course.summary
+    assert "Gemessen: 50\xa0% der Zeit. 2 Werte fehlen." in course.summary
     assert course.plot.gaps == [(1, 2), (3, 4)]
     assert list(course.plot.series[0].values) == [5, None, 0, None]
     assert [row.counts for row in course.table.rows][1:3] == [("–", "–", "–"), ("0", "0", "0")]
@@ -256,7 +256,8 @@ def test_remarks_are_marked_where_they_touch() -> None:
 
     assert [(mark.from_, mark.to) for mark in course.plot.remarks] == [(1, 3)]
     assert (
-        course.plot.remarks[0].text == "Bauarbeiten, 01.03.2026, 01:30 bis 01.03.2026, 03:00: Gerüst (nicht mitgezählt)"
+        course.plot.remarks[0].text
+        == "Bauarbeiten, 01.03.2026, 01:30 bis 01.03.2026, 03:00: Gerüst (diese Zeit zählt nicht mit)"
     )
     assert course.remarks[0].excludes
 
@@ -351,7 +352,7 @@ def test_the_typical_week_says_when_it_is_busiest() -> None:
     week = week_view(profile({("saturday", "11:00"): 812.5, ("monday", "03:00"): 0}), MARKT, DE, "Quelle")
 
     assert week.summary == (
-        "Am meisten los ist meist am Samstag von 11:00 bis 12:00 Uhr: 812 Passagen (aus 50 solchen Stunden)."
+        "Am belebtesten ist es meist am Samstag von 11:00 bis 12:00 Uhr: 812 Passagen (Median aus 50 solchen Stunden)."
     )
     assert len(week.plot.x) == 24
     assert len(week.plot.y) == 8
@@ -405,7 +406,7 @@ def test_this_week_stands_beside_the_last_four() -> None:
         ("–", "–", "–"),
     ]
     assert usual.rows[1].note == "läuft noch"
-    assert usual.rows[2].note == "liegt noch in der Zukunft; zu wenige gleiche Tage"
+    assert usual.rows[2].note == "liegt noch in der Zukunft; zu wenige vergleichbare Tage"
     assert usual.plot.partial == [1]
     assert usual.plot.gaps == []
 
@@ -431,9 +432,9 @@ def test_the_calendar_says_what_is_missing() -> None:
         "Ganz gemessen wurden 45 von 51 Stunden. An 2 Tagen fehlt etwas, am meisten am Mo., 02.03.2026."
     )
     assert [day.text for day in calendar.days] == [
-        "24 Std. gemessen",
-        "20 Std. gemessen, 4 Std. nicht gemessen",
-        "1 Std. gemessen, 1 Std. nicht gemessen, 1 Std. durch eine Bemerkung ausgenommen",
+        "24 Stunden gemessen",
+        "20 Stunden gemessen, 4 Stunden nicht gemessen",
+        "1 Stunde gemessen, 1 Stunde nicht gemessen, 1 Stunde durch eine Bemerkung ausgenommen",
     ]
     assert [state for state, _, _ in calendar.legend] == ["measured", "missing", "excluded"]
 

@@ -68,7 +68,7 @@ def test_today_up_to_now_is_compared_with_as_much_of_a_usual_day() -> None:
     found = so_far(day(), today(1595), is_whole=True, at=AT)
 
     assert found == Beside(1595, 1450.0)
-    assert so_far_text(found, GERMAN) == "üblich bis jetzt 1.450 (+10\xa0%)"
+    assert so_far_text(found, GERMAN) == "bis jetzt üblich 1.450 (+10\xa0%)"
     assert so_far_text(found, ENGLISH) == "usual by now 1,450 (+10%)"
 
 
@@ -92,7 +92,7 @@ def test_too_few_like_days_are_said() -> None:
     """No number stands where none is known; a server that did not answer is something else, and says nothing here."""
     found = so_far(day(usual=None), today(1595), is_whole=True, at=AT)
 
-    assert so_far_text(found, GERMAN) == "zum Vergleichen noch zu wenige gleiche Tage"
+    assert so_far_text(found, GERMAN) == "noch zu wenige vergleichbare Tage"
     assert so_far_text(None, GERMAN) == ""
     assert lately_text(lately(day(usual=None), 80, is_whole=True, at=AT), GERMAN) == ""
 
@@ -101,12 +101,12 @@ def test_a_silent_sensor_shows_what_is_usual_and_no_change() -> None:
     """Nothing measured is not −100 %."""
     found = so_far(day(), today(None), is_whole=False, at=AT)
 
-    assert so_far_text(found, GERMAN) == "üblich bis jetzt 1.450"
+    assert so_far_text(found, GERMAN) == "bis jetzt üblich 1.450"
 
 
 def test_nobody_at_a_usual_time_is_a_change() -> None:
     """Measured and nobody came is −100 %, once enough are usual."""
-    assert so_far_text(so_far(day(), today(0), is_whole=True, at=AT), GERMAN) == "üblich bis jetzt 1.450 (−100\xa0%)"
+    assert so_far_text(so_far(day(), today(0), is_whole=True, at=AT), GERMAN) == "bis jetzt üblich 1.450 (−100\xa0%)"
 
 
 @pytest.mark.parametrize(("usual", "told"), [(9.9, ""), (10.0, " (+20\xa0%)"), (12.0, " (±0\xa0%)")])
@@ -173,7 +173,7 @@ def test_the_day_in_words() -> None:
     ).text
 
     assert told == (
-        "Höchste Stunde 12:00–13:00 Uhr: 300 (üblich 100). Nicht gemessen: 02:00–04:00 Uhr. "
+        "Stärkste Stunde 12:00–13:00 Uhr: 300 (üblich 100). Nicht gemessen: 02:00–04:00 Uhr. "
         "Nur zum Teil gemessen: 09:00–10:00 Uhr."
     )
 
@@ -184,7 +184,7 @@ def test_a_day_of_which_nothing_can_be_told_says_why() -> None:
     nobody = dict.fromkeys(range(24), (0, "measured"))
 
     assert course(day(), minutes(2), MIDNIGHT + HOUR / 2, GERMAN).text == "Der Tag hat gerade begonnen."
-    assert course(day(nothing), minutes(None), AT, GERMAN).text == "Heute noch keine Stunde gemessen."
+    assert course(day(nothing), minutes(None), AT, GERMAN).text == "Heute wurde noch keine Stunde gemessen."
     assert course(day(nobody), minutes(0), AT, GERMAN).text == "Gemessen, aber niemand kam vorbei."
 
 

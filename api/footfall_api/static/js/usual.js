@@ -145,7 +145,7 @@ function togetherText(besides, measured, rules, words) {
   const all = { count: total(whole.map(({ count }) => count)), usual: total(whole.map(({ usual }) => usual)), hours: null };
   const told = soFarText(all, rules, words);
   if (whole.length === measured) return told;
-  return words.t("usual.some", { passages: words.number(all.count), beside: told, count: words.number(whole.length) });
+  return words.t("usual.some", { passages: words.number(all.count), beside: told }, whole.length);
 }
 
 /**

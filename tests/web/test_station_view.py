@@ -89,6 +89,13 @@ def test_steps_suit_the_period(days: int, resolution: str) -> None:
     assert suitable(days) == resolution
 
 
+def test_an_empty_field_asks_for_nothing() -> None:
+    """A form without scripts sends all its fields."""
+    assert read_choice(dict.fromkeys(("from", "to", "resolution", "direction", "form", "week"), ""), TODAY) == (
+        read_choice({}, TODAY)
+    )
+
+
 def test_the_last_day_belongs_to_the_period() -> None:
     """People say "from the first to the thirty-first"; for the API the period ends with the next midnight."""
     choice = read_choice({"from": "2026-03-01", "to": "2026-03-31"}, TODAY)
@@ -115,6 +122,8 @@ def test_the_future_is_cut_off() -> None:
         ({"to": "2026-02-30"}, "to", "station.trouble.no_date"),
         ({"from": "2026-06-11"}, "from", "station.trouble.future"),
         ({"from": "1999-12-31", "to": "2000-01-02"}, "from", "station.trouble.too_early"),
+        ({"to": "0001-01-03"}, "from", "station.trouble.too_early"),
+        ({"from": "9999-12-31"}, "from", "station.trouble.future"),
         ({"from": "2026-03-02", "to": "2026-03-01"}, "to", "station.trouble.order"),
         ({"resolution": "1fortnight"}, "resolution", "station.trouble.unknown"),
         ({"direction": "up"}, "direction", "station.trouble.unknown"),
@@ -166,7 +175,10 @@ def test_quick_periods_have_their_days() -> None:
     assert found["week"] == ("2026-02-23", "2026-03-01")
 
 
-@pytest.mark.parametrize("today", [date(2028, 2, 28), date(2028, 2, 29), date(2027, 2, 28), date(2026, 1, 1)])
+@pytest.mark.parametrize(
+    "today",
+    [date(2028, 2, 28), date(2028, 2, 29), date(2027, 2, 28), date(2026, 1, 1), date(2026, 12, 31), date(2028, 12, 31)],
+)
 def test_quick_periods_know_leap_years(today: date) -> None:
     """There is a year before every day."""
     twelve = quick_periods(today)[-1]
@@ -180,7 +192,7 @@ def test_quick_periods_know_leap_years(today: date) -> None:
 def view(values: list[dict[str, Any]], *remarks: dict[str, Any], **chosen: Any) -> Any:
     """The course of the first of March 2026, by the hour."""
     choice = Choice(date(2026, 3, 1), date(2026, 3, 1), "1h", **chosen)
-    return course_view(answer(values, *remarks), choice, MARKT, DE, "Quelle: Jena")
+    return course_view(answer(values, *remarks), choice, MARKT, DE, "Quelle: Jena", now=NOW)
 
 
 def test_the_summary_says_the_main_finding() -> None:
@@ -295,6 +307,21 @@ def test_a_long_table_has_pages() -> None:
     assert len(view(values).table.rows) == 200
 
 
+def test_what_is_not_over_is_said_to_run() -> None:
+    """At 14:00:30 the number of the hour from 14 on is no whole hour's, in the table and in the chart."""
+    course = course_view(
+        answer(hours(datetime(2026, 6, 10, 13, tzinfo=BERLIN), 7, 2)),
+        Choice(TODAY, TODAY, "1h"),
+        MARKT,
+        DE,
+        "Quelle",
+        now=NOW,
+    )
+
+    assert [row.state for row in course.table.rows] == ["gemessen", "läuft noch"]
+    assert list(course.plot.partial) == [1]
+
+
 def test_the_measured_share_goes_by_time() -> None:
     """An hour without a sensor is not expected time."""
     intervals = intervals_of(answer(hours(datetime(2026, 3, 1, tzinfo=BERLIN), 1, None, "not_installed", 1)), BERLIN)
@@ -406,6 +433,8 @@ def test_this_week_stands_beside_the_last_four() -> None:
         ("–", "–", "–"),
     ]
     assert usual.rows[1].note == "läuft noch"
+    begun = {**found, "values": [compared(9, 60, 100.4, whole=False) | {"reason": "not_installed"}]}
+    assert usual_view(begun, Choice(TODAY, TODAY, "1h"), MARKT, DE, "Quelle").rows[0].note == "gemessen"
     assert usual.rows[2].note == "liegt noch in der Zukunft; zu wenige vergleichbare Tage"
     assert usual.plot.partial == [1]
     assert usual.plot.gaps == []

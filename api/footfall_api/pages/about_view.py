@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from footfall_api.messages import Catalogue
-from footfall_api.pages.places import Feature
+from footfall_api.pages.places import Feature, since_text
 
 WORDS: Final = ("in", "out")
 ABOUT: Final = ("type", "mounting", "field_of_view")
@@ -70,24 +70,22 @@ def _station(station: Feature, t: Catalogue) -> StationView:
         None if line is None else turn_of(line),
         t("about.no_line") if line is None else t("about.line", metres=t.number(length_m(line))),
         tuple(
-            LabelView(_since(labels["from"], t), tuple((word, str(labels[word])) for word in WORDS if labels.get(word)))
+            LabelView(
+                since_text(labels["from"], t), tuple((word, str(labels[word])) for word in WORDS if labels.get(word))
+            )
             for labels in given["directions"]
         ),
         tuple(
             SensorView(
                 str(sensor["id"]),
                 t(f"sensor_role.{sensor['role']}"),
-                _since(sensor["from"], t),
+                since_text(sensor["from"], t),
                 "" if sensor["to"] is None else t.date(datetime.fromisoformat(sensor["to"])),
                 tuple((t(f"sensor_about.{name}"), str(sensor[name])) for name in ABOUT if sensor.get(name)),
             )
             for sensor in given["sensors"]
         ),
     )
-
-
-def _since(moment: str | None, t: Catalogue) -> str:
-    return t("about.ever") if moment is None else t.date(datetime.fromisoformat(moment))
 
 
 def _east_north_m(line: Sequence[Sequence[float]]) -> tuple[float, float]:

@@ -214,6 +214,11 @@ def base_of(request: Request) -> str:
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 
+def query_of(request: Request) -> str:
+    """What follows the question mark, as it was sent; also of a request whose Host header is no host."""
+    return str(request.scope["query_string"].decode("latin-1"))
+
+
 @dataclass(frozen=True, slots=True)
 class Here:
     """A request for a page: who asks, in which language, and the ways to the other pages."""
@@ -265,7 +270,7 @@ class Here:
         """Code, own name and address of this very view in each language; of an unknown page, of the first one."""
         known = self.page.key in self.pages.pages
         key = self.page.key if known else next(iter(self.pages.pages))
-        query = self.request.url.query if known else ""
+        query = query_of(self.request) if known else ""
         more = [str(value) for value in self.request.path_params.values()] if known else []
         tail = f"?{query}" if query else ""
         return [
@@ -352,6 +357,6 @@ async def unknown(request: Request) -> Response | None:
     path = request.scope["path"].removeprefix(base_of(request))
     if path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
         return None
-    first = path.split("/")[1]
+    first = path.removeprefix("/").split("/")[0]
     language = first if first in LANGUAGES[1:] else LANGUAGES[0]
     return await UNKNOWN.answer(Here(request, UNKNOWN, language, pages))

@@ -5,7 +5,10 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from footfall_api.messages import Catalogue
+
 Feature = Mapping[str, Any]
+"""A station or an area of the API, as GeoJSON."""
 
 
 def first_id(features: Sequence[Feature]) -> str | None:
@@ -22,3 +25,8 @@ def today_of(stations: Sequence[Feature], now: datetime) -> date:
     """The day it is at the first station; in UTC if there is none."""
     zones = [str(station["properties"]["timezone"]) for station in stations]
     return now.astimezone(ZoneInfo(zones[0] if zones else "UTC")).date()
+
+
+def since_text(moment: str | None, t: Catalogue) -> str:
+    """The day from which on something holds at a station; None: since ever."""
+    return t("about.ever") if moment is None else t.date(datetime.fromisoformat(moment))

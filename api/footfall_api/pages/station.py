@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from starlette.responses import RedirectResponse, Response
@@ -61,8 +62,10 @@ async def answer(here: Here) -> Response:
         names = [(str(one["id"]), str(one["properties"]["name"])) for one in features]
         return here.page_of("station/unknown.html", status=404, wanted=wanted[:64], stations=names)
     if wanted != in_path:
-        kept = {name: value for name, value in here.request.query_params.items() if name != "station"}
-        return RedirectResponse(here.url("station", wanted, **kept), 302, headers={"Cache-Control": "no-store"})
+        # Other people's words: not passed as names of arguments, of which some might be those of `url` itself.
+        kept = urlencode([word for word in here.request.query_params.multi_items() if word[0] != "station" and word[1]])
+        address = here.url("station", wanted) + (f"?{kept}" if kept else "")
+        return RedirectResponse(address, 302, headers={"Cache-Control": "no-store"})
     return await _page(here, feature, features, board)
 
 
@@ -124,7 +127,7 @@ async def _page(
     station = station_facts(feature, areas, now, t)
     source = t("station.source", attribution=here.settings.attribution, licence=here.settings.public.licence)
     troubles = (*choice.troubles, *([counts.trouble] if counts.trouble else []))
-    course = course_view(counts.answer, choice, station, t, source) if counts.answer else None
+    course = course_view(counts.answer, choice, station, t, source, now=now) if counts.answer else None
     on_board = next((one for one in board.stations if one.id == station.id), None)
     hour = last_hour(on_board, board.at, t, source) if on_board and station.sensors else None
     return here.page_of(

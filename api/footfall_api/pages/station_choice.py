@@ -84,13 +84,15 @@ class Choice:
 
 
 def read_choice(asked: Mapping[str, str | None], today: date) -> Choice:
-    """The view that an address asks for; what is absent is the last seven days, and steps that suit the period."""
+    """The view that an address asks for; what is absent or empty is the last seven days, and steps that suit them."""
+    asked = {name: text for name, text in asked.items() if text}
     troubles: list[Trouble] = []
     last = _day(asked.get("to"), "to", troubles)
     first = _day(asked.get("from"), "from", troubles)
     if last is None:
         last = today if first is None else max(first, today)
-    first = first or last - timedelta(days=DEFAULT_DAYS - 1)
+    # The days before the first that is answered are refused below; the calendar itself ends soon after the year 1.
+    first = first or max(last, date.min + timedelta(days=DEFAULT_DAYS)) - timedelta(days=DEFAULT_DAYS - 1)
     if not troubles:
         troubles += _order(first, last, today)
     last = max(first, min(last, today)) if not troubles else last
@@ -191,11 +193,9 @@ def quick_periods(today: date) -> tuple[Quick, ...]:
     last_month_end = month - timedelta(days=1)
     year = today.replace(month=1, day=1)
     # The day after this one a year ago; after 29 February comes 1 March.
-    ago = (
-        (today + timedelta(days=1)).replace(year=today.year - 1)
-        if (today.month, today.day) != (2, 28)
-        else (date(today.year - 1, 3, 1))
-    )
+    tomorrow = today + timedelta(days=1)
+    leaps = (today.month, today.day) == (2, 28)
+    ago = date(today.year - 1, 3, 1) if leaps else tomorrow.replace(year=tomorrow.year - 1)
     return (
         Quick("today", today, today),
         Quick("yesterday", today - timedelta(days=1), today - timedelta(days=1)),

@@ -11,6 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from footfall_api.messages import Catalogue
+from footfall_api.pages.places import since_text
 from footfall_api.pages.plot import Colour, Kind, Mark, Plot, Series, runs
 from footfall_api.pages.station_choice import MOST_ROWS, Choice, Trouble
 
@@ -34,6 +35,8 @@ class Interval:
     coverage: float | None
     state: str
     reason: str | None
+    running: bool = False
+    """Whether it is not over yet."""
 
     @property
     def total(self) -> int | None:
@@ -103,8 +106,8 @@ def local(text: str, zone: ZoneInfo) -> datetime:
     return datetime.fromisoformat(text).astimezone(zone)
 
 
-def intervals_of(answer: Mapping[str, Any], zone: ZoneInfo) -> list[Interval]:
-    """The intervals of an answer without those at its end that have not come yet."""
+def intervals_of(answer: Mapping[str, Any], zone: ZoneInfo, now: datetime | None = None) -> list[Interval]:
+    """The intervals of an answer without those at its end that have not come yet; with `now` it is known which runs."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for value in answer["values"]:
         found.setdefault(value["start"], []).append(value)
@@ -116,6 +119,7 @@ def intervals_of(answer: Mapping[str, Any], zone: ZoneInfo) -> list[Interval]:
             coverage=values[0]["coverage"],
             state=values[0]["state"],
             reason=values[0]["reason"],
+            running=now is not None and local(values[0]["end"], zone) > now,
         )
         for start, values in found.items()
     ]
@@ -126,6 +130,8 @@ def intervals_of(answer: Mapping[str, Any], zone: ZoneInfo) -> list[Interval]:
 
 def state_text(interval: Interval, t: Catalogue) -> str:
     """How well an interval was measured; one without a number says why."""
+    if interval.running and interval.whole:
+        return t("state.running")
     if interval.state == "partial":
         return t("state.partial", coverage=t.percent(interval.coverage or 0))
     if interval.state == "missing":
@@ -196,10 +202,12 @@ def course_view(
     station: "StationFacts",
     t: Catalogue,
     source: str,
+    *,
+    now: datetime,
 ) -> CourseView:
     """Chart, sentence and table of the chosen period."""
     zone = ZoneInfo(station.timezone)
-    intervals = intervals_of(answer, zone)
+    intervals = intervals_of(answer, zone, now)
     keys = list(dict.fromkeys(key for interval in intervals for key in interval.counts)) or [ALL]
     unit = t(f"station.unit.{choice.resolution}")
     title = chart_title(choice, station, t)
@@ -222,7 +230,11 @@ def course_view(
         words=chart_words(t),
         zone=station.timezone,
         resolution=choice.resolution,
-        partial=[index for index, interval in enumerate(intervals) if interval.state == "partial"],
+        partial=[
+            index
+            for index, interval in enumerate(intervals)
+            if interval.state == "partial" or (interval.running and interval.whole)
+        ],
         gaps=runs(interval.total is None for interval in intervals),
         remarks=marks(answer["remarks"], remarks, intervals, t),
         file=f"footfall_{station.id}_{choice.first}_{choice.last}_{choice.resolution}",
@@ -481,7 +493,7 @@ def station_facts(feature: Mapping[str, Any], areas: Mapping[str, str], now: dat
     known = feature["properties"]
     zone = ZoneInfo(known["timezone"])
     longitude, latitude = feature["geometry"]["coordinates"][:2]
-    past = [one for one in known["directions"] if local(one["from"], zone) <= now]
+    past = [one for one in known["directions"] if one["from"] is None or local(one["from"], zone) <= now]
     current = past[-1] if past else {}
     labels = {key: current[key] for key in ("in", "out") if current.get(key)}
     parts = [sensor for sensor in known["sensors"] if sensor["role"] == "part"]
@@ -494,7 +506,7 @@ def station_facts(feature: Mapping[str, Any], areas: Mapping[str, str], now: dat
         labels=labels,
         meanings=tuple(
             Meaning(
-                t.date(local(one["from"], zone)),
+                since_text(one["from"], t),
                 tuple((key, str(one[key])) for key in ("in", "out") if one.get(key)),
             )
             for one in known["directions"]
@@ -502,15 +514,23 @@ def station_facts(feature: Mapping[str, Any], areas: Mapping[str, str], now: dat
         sensors=tuple(
             Stay(
                 name=str(sensor["id"]),
-                since=t.date(local(sensor["from"], zone)),
+                since=since_text(sensor["from"], t),
                 until=sensor["to"] and t.date(local(sensor["to"], zone)),
                 role=t("station.role.reference" if sensor["role"] == "reference" else "station.role.part"),
             )
             for sensor in known["sensors"]
         ),
         areas=tuple(areas.get(area, area) for area in known["areas"]),
-        since=t.date(min(local(sensor["from"], zone) for sensor in parts)) if parts else None,
+        since=first_day(parts, t),
     )
+
+
+def first_day(sensors: Sequence[Mapping[str, Any]], t: Catalogue) -> str | None:
+    """When the first of some sensors came; None if there is none."""
+    if not sensors:
+        return None
+    begins = [sensor["from"] for sensor in sensors]
+    return since_text(None if None in begins else min(begins, key=datetime.fromisoformat), t)
 
 
 # -------------------------------------------------------------------------------------------------------- typical week
@@ -685,7 +705,8 @@ def _interval(value: Mapping[str, Any], zone: ZoneInfo) -> Interval:
 def _usual_row(value: Mapping[str, Any], interval: Interval, by: str, t: Catalogue) -> UsualRow:
     usual = value["usual_4_weeks"]
     ratio = usual["ratio"]
-    running = not value["compared"] and value["count"] is not None and interval.state == "measured"
+    # One in which a sensor came or went is over, and is not compared either.
+    running = not value["compared"] and value["count"] is not None and interval.whole and interval.reason is None
     note = t("state.running") if running else state_text(interval, t)
     if usual["mean"] is None:
         note = f"{note}; {t('station.usual.few')}"

@@ -218,6 +218,9 @@ def test_reports_from_another_time() -> None:
     assert keys(found) == ["clock alt", "quarantine"]
     assert "hat 3 Meldungen aus der Zukunft" in found.troubles[0].text
     assert found.troubles[0].command == "footfall-ingest quarantine list --node alt"
+    odd = [{"node": "alt; reboot", "messages": 3, "last_seen": ago(2 * MINUTE)}]
+    shell = view(quarantine=held | {"wrong_clocks": odd}).troubles[0].command
+    assert shell == "footfall-ingest quarantine list --node 'alt; reboot'"
     ahead = view(quarantine=held | {"wrong_clocks": []}, nodes=[node(started=ago(-HOUR), seen=ago(MINUTE))])
     assert keys(ahead) == ["clock nord", "quarantine"]
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from shlex import quote
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -456,7 +457,7 @@ def _of_line(facts: Facts, sensor: Row) -> Trouble:
 
 
 def _probe(sensor: str) -> str:
-    return f"footfall-edge probe --config edge.toml --sensor {sensor}"
+    return f"footfall-edge probe --config edge.toml --sensor {quote(sensor)}"
 
 
 def _with_place(sensor: Row, facts: Facts) -> str:
@@ -480,7 +481,8 @@ def _of_clocks(facts: Facts) -> Iterator[Trouble]:
         else:
             row = clocks[node]
             text = t("ops_trouble.clock_reports", row["messages"], node=node, time=facts.when(row["last_seen"]))
-        command = f"footfall-ingest quarantine list --node {node}"
+        # The name comes with messages that were refused: what is copied into a shell must be a name there, too.
+        command = f"footfall-ingest quarantine list --node {quote(node)}"
         yield _trouble(facts, SOON, f"clock {node}", text, remedy, doc="docs/quarantine.md", command=command)
 
 

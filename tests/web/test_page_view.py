@@ -100,6 +100,15 @@ def test_a_usual_station() -> None:
     assert german(station()).at == "Stand 14:32:20 Uhr (MEZ)"
 
 
+def test_directions_have_the_gaps_of_their_sum() -> None:
+    """A direction of a day of which a part is missing is a lower bound as well."""
+    whole, gaps = shown(station()), shown(station(coverage=0.9))
+
+    assert {direction.count.at_least for direction in whole.directions} == {False}
+    assert gaps.today.at_least
+    assert {direction.count.at_least for direction in gaps.directions} == {True}
+
+
 @pytest.mark.parametrize("language", ["de", "en"])
 def test_every_reason_has_words(language: str) -> None:
     """Why a time that has begun has no number is said in words, each reason in its own."""

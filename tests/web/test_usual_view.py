@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from footfall_api.board import Board, Reading
+from footfall_api.board import Board, Reading, StationBoard
 from footfall_api.messages import catalogue
 from footfall_api.pages.kiosk_view import columns
 from footfall_api.pages.now_view import remark_view
@@ -242,6 +242,18 @@ def test_when_a_remark_holds_is_said_as_people_say_it(start: str, end: str | Non
     view = remark_view(remark_of(found), Board(AT.astimezone(UTC), ()), GERMAN)
 
     assert (view.kind_text, view.when) == ("Bauarbeiten", told)
+
+
+def test_a_remark_since_another_time_of_the_year_ends_on_its_own_day() -> None:
+    """Half an hour into the day in summer is the day before by the clock of winter, when the remark began."""
+    at = datetime(2026, 7, 9, 0, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    found = {"id": 1, "kind": "works", "text": "x", "stations": ["markt"], "excludes": False}
+    remark = remark_of(found | {"from": "2026-03-01T00:00:00+01:00", "to": "2026-07-10T00:00:00+02:00"})
+
+    day = Reading(at, at, {}, None, None, "missing", None, False)
+    markt = StationBoard("markt", "Markt", "Europe/Berlin", 11.5, 50.9, None, {}, ("in", "out"), day, (), None, None)
+    board = Board(at.astimezone(UTC), (markt,))
+    assert remark_view(remark, board, GERMAN).when == "heute 00:00–24:00 Uhr"
 
 
 def test_a_remark_says_that_its_time_is_not_counted() -> None:

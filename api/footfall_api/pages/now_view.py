@@ -208,7 +208,10 @@ def total_view(views: Sequence[StationView], t: Catalogue) -> TotalView:
 def remark_view(remark: Remark, board: Board, t: Catalogue) -> RemarkView:
     """A remark of today as the page tells it."""
     names = {station.id: station.name for station in board.stations}
-    today = board.at.astimezone(remark.start.tzinfo).date()
+    # Its times carry the offset of their own day, which need not be that of today.
+    zones = {station.id: ZoneInfo(station.timezone) for station in board.stations}
+    zone = next((zones[name] for name in remark.stations if name in zones), remark.start.tzinfo)
+    today = board.at.astimezone(zone).date()
     ends = None if remark.end is None else remark.end - timedelta(seconds=1)
     if ends is None:
         when = t("remark.open")
@@ -259,7 +262,7 @@ def station_view(station: StationBoard, at: datetime, t: Catalogue, day: Day | N
         status=status,
         status_text=_status_text(status, station, at, t),
         today=today,
-        directions=tuple(_direction_view(station, key, t) for key in station.directions),
+        directions=tuple(_direction_view(station, key, t, at_least=lacks) for key in station.directions),
         five=_figure(five_count, t, at_least=_has_gap(five, at)),
         five_count=five_count,
         sixty=_figure(sixty_count, t, at_least=_has_gap(sixty, at)),
@@ -274,8 +277,8 @@ def station_view(station: StationBoard, at: datetime, t: Catalogue, day: Day | N
     )
 
 
-def _direction_view(station: StationBoard, key: str, t: Catalogue) -> DirectionView:
-    count = _figure(station.today.counts.get(key), t)
+def _direction_view(station: StationBoard, key: str, t: Catalogue, *, at_least: bool) -> DirectionView:
+    count = _figure(station.today.counts.get(key), t, at_least=at_least)
     return DirectionView(key, _label(station, key, t), heading(station, key), count)
 
 

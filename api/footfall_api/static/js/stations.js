@@ -17,7 +17,8 @@ export function showStation(station, at, { rules, words }) {
     setFigure(row.querySelector('[data-figure="five"]'), five, words);
     setFigure(row.querySelector('[data-figure="sixty"]'), recent(station, 60, at, rules), words);
     for (const key of station.directions) {
-      setFigure(row.querySelector(`[data-figure="${key}"]`), { count: station.today.counts[key] ?? null }, words);
+      const count = station.today.counts[key] ?? null;
+      setFigure(row.querySelector(`[data-figure="${key}"]`), { count, atLeast: day.atLeast }, words);
     }
     const paths = spark(station.minutes, rules);
     for (const path of svgs(row, "[data-spark]")) path.setAttribute("d", paths[path.dataset.spark ?? ""]);

@@ -134,6 +134,14 @@ def test_a_gap_is_no_zero() -> None:
     ]
 
 
+def test_a_day_that_is_not_over_is_said_to_run() -> None:
+    """Its number goes on growing, in the table and in the chart."""
+    found = view(form(station="markt", **MAY), value(MARKT, 4, 5), value(MARKT, 5, 2, end="2026-06-11T00:00:00+02:00"))
+
+    assert [row.note for row in found.table] == ["", "Markt: läuft noch"]
+    assert list(found.plot.partial) == [1]
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -127,6 +127,13 @@ def test_numbers_and_dates_are_written_as_people_write_them(
     assert t.date(datetime(2026, 7, 3, 14, 5, tzinfo=ZoneInfo("Europe/Berlin"))) == date
 
 
+def test_shares_are_whole_per_cent() -> None:
+    """Rounded down, so that 100 % means all of it; a share that is whole per cent stays what it is."""
+    assert [n for n in range(101) if catalogue("en").percent(n / 100) != f"{n}%"] == []
+    assert catalogue("en").percent(0.9999) == "99%"
+    assert [catalogue("en").nearest_percent(share) for share in (0.294, 0.296, 0.9999)] == ["29%", "30%", "100%"]
+
+
 def test_zones_are_named() -> None:
     """A zone has its usual short name, in winter and summer, or its distance from Greenwich."""
     t = catalogue("de")

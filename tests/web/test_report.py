@@ -1,5 +1,6 @@
 """The report: its periods, what it says of each station, and when it says that there is no comparison."""
 
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from html import unescape
@@ -92,7 +93,7 @@ def test_a_month_beside_that_of_the_year_before(town: City, api: Api) -> None:
 
     assert total["count"] == 29 * 300
     assert "Markt: ≥ 8.700 Passagen. Im Mittel 300 je Tag. Gegenüber dem Vorjahr +50\xa0%." in text
-    assert "Richtung Rathaus" in text
+    assert re.search(r"Richtung Rathaus.{0,60}≥ 4.350", text, re.DOTALL), "a direction has the gaps of the whole"
     assert "an 27 von 31 Tagen verglichen" in text  # without the gap, and days beside which there was a holiday
     assert f"Eine Lücke: {total['gap_hours']} Stunden." in text
     assert "2 Tage ohne Meldung" in text
@@ -178,6 +179,18 @@ def test_a_running_month_ends_today(town: City, api: Api) -> None:
     assert "Dieser Zeitraum läuft noch. Die Zahlen reichen bis 10.06.2026, 14:00 (MESZ)." in text
     assert text.count('class="bars-whole"') == 2 * 9
     assert text.count('class="bars-gap"') == 2  # today, of which nothing is there yet
+
+
+def test_a_day_that_runs_is_none_of_the_whole_days(town: City, api: Api) -> None:
+    """Today is drawn as measured in part, and said to run."""
+    markt = town.counter("markt")
+    count_days(town, markt, date(2026, 6, 1), 9, 5)
+    town.minutes(markt, midnight(TODAY), 14 * 60, {0: 1})
+    text = page(api, period="2026-06")
+
+    assert text.count('class="bars-whole"') == 2 * 9
+    assert text.count('class="bars-partial"') == 2
+    assert "läuft noch</td>" in text
 
 
 def test_chosen_stations_only(town: City, api: Api) -> None:

@@ -29,6 +29,8 @@ LANGUAGES: Final = (
 
 _PLURALS: Final = frozenset({"one", "other"})
 _MINUS: Final = "\N{MINUS SIGN}"
+_TINY: Final = 1e-9
+"""0.29 × 100 is a little less than 29 to a computer, and 29 % all the same."""
 
 Entry: TypeAlias = str | Mapping[str, str]
 
@@ -60,7 +62,11 @@ class Catalogue:
 
     def percent(self, share: float) -> str:
         """A share of 1 as whole per cent, rounded down, so that 100 % means all of it."""
-        return str(format_percent(int(share * 100) / 100, locale=self.locale))
+        return str(format_percent(int(share * 100 + _TINY) / 100, locale=self.locale))
+
+    def nearest_percent(self, share: float) -> str:
+        """A share of 1 in whole per cent, rounded to the nearest."""
+        return str(format_percent(round(share * 100) / 100, locale=self.locale))
 
     def change(self, ratio: float) -> str:
         """What `ratio` says of a change, in whole per cent with its sign: 1.2 is +20 %, 0.8 is −20 %, 1 is ±0 %."""

@@ -18,6 +18,7 @@ from footfall_api.pages.measured import (
     MEASURED,
     RemarkView,
     added,
+    is_running,
     kind_name,
     last_day,
     left_out,
@@ -378,7 +379,7 @@ def places_view(
         notes=tuple(_notes(series, t, about.names)),
         rows=tuple(_place_row(one, sums, means, t) for one in _ranked(series, means)),
         columns=tuple(place.name for place in form.places),
-        table=tuple(_interval_rows(split, values, form, t)),
+        table=tuple(_interval_rows(split, values, form, t, about.now)),
         caption=_unit(form, t),
         remarks=remarks,
         plot=replace(
@@ -438,8 +439,7 @@ def _beside(first: Place, second: Place, means: Mapping[str, float], t: Catalogu
     percent = round((means[first.key] / means[second.key] - 1) * 100)
     if percent == 0:
         return t("compare.finding_same", name=second.name, mean=mean)
-    # Per cent are rounded down where they are written.
-    return t("compare.finding_above", name=second.name, mean=mean, percent=t.percent((percent + 0.5) / 100))
+    return t("compare.finding_above", name=second.name, mean=mean, percent=t.nearest_percent(percent / 100))
 
 
 def _scope(series: Sequence[_Measured], both: int, total: int, t: Catalogue) -> str:
@@ -515,7 +515,11 @@ def interval_label(value: Mapping[str, Any], by: str, t: Catalogue) -> str:
 
 
 def _interval_rows(
-    split: Sequence[Sequence[Mapping[str, Any]]], values: Sequence[Sequence[float | None]], form: Asked, t: Catalogue
+    split: Sequence[Sequence[Mapping[str, Any]]],
+    values: Sequence[Sequence[float | None]],
+    form: Asked,
+    t: Catalogue,
+    now: datetime,
 ) -> list[IntervalRow]:
     rows = []
     for i, first in enumerate(split[0] if split else ()):
@@ -523,7 +527,7 @@ def _interval_rows(
         notes = [
             f"{place.name}: {words}"
             for place, value in zip(form.places, of_places, strict=True)
-            if (words := _state(value, t))
+            if (words := _state(value, t, now))
         ]
         rows.append(
             IntervalRow(
@@ -560,11 +564,11 @@ _STATE_KEYS: Final = {
 }
 
 
-def _state(value: Mapping[str, Any], t: Catalogue) -> str:
-    """How well an interval was measured, in words; empty if it was."""
+def _state(value: Mapping[str, Any], t: Catalogue, now: datetime) -> str:
+    """How well an interval was measured, in words; empty if it was, to its end."""
     state = value["state"]
     if state == MEASURED:
-        return ""
+        return t("state.running") if is_running(value, now) else ""
     word = value["reason"] if state == "missing" and value["reason"] in _STATE_KEYS else state
     coverage = "" if value["coverage"] is None else t.percent(value["coverage"])
     return t(_STATE_KEYS.get(word, "state.missing"), coverage=coverage)
@@ -596,11 +600,15 @@ def _places_plot(
         x=[value["start"] for value in first],
         resolution=form.by,
         series=[Series(place.name, COLOURS[n], values[n]) for n, place in enumerate(form.places)],
-        partial=[i for i in number if any(found[i]["state"] == "partial" for found in split)],
+        partial=[i for i in number if any(_in_part(found[i], about.now) for found in split)],
         gaps=runs(all(found[i] is None for found in values) for i in number),
         words=_plot_words(t),
         file="footfall_compare",
     )
+
+
+def _in_part(value: Mapping[str, Any], now: datetime) -> bool:
+    return value["state"] == "partial" or (value["state"] == MEASURED and is_running(value, now))
 
 
 def _marks(remarks: Sequence[RemarkView], split: Sequence[Sequence[Mapping[str, Any]]]) -> list[Mark]:

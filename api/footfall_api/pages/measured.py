@@ -64,13 +64,18 @@ class RemarkView:
 def why_not(value: Mapping[str, Any], now: datetime) -> str | None:
     """Why a value of the counts may not be compared, in a word of `SKIP_KEYS`; None if it may."""
     reason = value["reason"]
-    if datetime.fromisoformat(value["end"]) > now:
+    if is_running(value, now):
         return "open"
     if value["state"] == "missing":
         return str(reason or "missing")
     if value["state"] != MEASURED:
         return str(value["state"])
     return None if reason is None else "incomplete"
+
+
+def is_running(value: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a value's time is not over: a number that there is goes on growing."""
+    return datetime.fromisoformat(value["end"]) > now
 
 
 def tallied(words: Iterable[str | None]) -> dict[str, int]:

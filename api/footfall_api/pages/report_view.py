@@ -15,8 +15,10 @@ from footfall_api.messages import Catalogue
 from footfall_api.pages.drawing import Bars, bars
 from footfall_api.pages.measured import (
     KINDS,
+    MEASURED,
     RemarkView,
     added,
+    is_running,
     kind_name,
     left_out,
     remark_ranges,
@@ -200,9 +202,9 @@ def station_report(
         directions=tuple(_directions(answers.directions["values"], answers.feature, period, t)),
         kinds=tuple(_kind(kind, total["mean_day"][kind], t) for kind in KINDS),
         finding=_finding(name, total, change, mean, t),
-        drawings=_drawings(days, period, remarks, t),
+        drawings=_drawings(days, period, remarks, t, now),
         drawing_text=t("report.drawing", name=name, best=_day(total["best_day"], t)),
-        days=tuple(_day_row(value, t) for value in days),
+        days=tuple(_day_row(value, t, now) for value in days),
         remarks=remarks,
         method=answers.totals["method"],
         anything=total["count"] is not None,
@@ -212,7 +214,12 @@ def station_report(
 def _count(value: Mapping[str, Any], t: Catalogue) -> str:
     if value["count"] is None:
         return "–"
-    return ("" if value["state"] == "measured" and value["reason"] is None else "≥ ") + t.number(value["count"])
+    return ("" if _is_whole(value) else "≥ ") + t.number(value["count"])
+
+
+def _is_whole(value: Mapping[str, Any]) -> bool:
+    """Whether all of a time was measured, by sensors that hung there all the time."""
+    return bool(value["state"] == MEASURED and value["reason"] is None)
 
 
 def _day(day: Mapping[str, Any] | None, t: Catalogue) -> str:
@@ -267,25 +274,29 @@ def _directions(
     labels = [
         found
         for found in feature["properties"]["directions"]
-        if datetime.fromisoformat(found["from"]).date() < period.end
+        if found["from"] is None or datetime.fromisoformat(found["from"]).date() < period.end
     ]
     said = labels[-1] if labels else {}
     sums: dict[str, int] = {}
+    lacks = False
     for value in values:
+        if value["reason"] != "future":
+            lacks = lacks or not _is_whole(value)
         if value["count"] is not None:
             sums[value["direction"]] = sums.get(value["direction"], 0) + value["count"]
     both = sum(sums.values())
     keys = {"in": "report.in", "out": "report.out", "undirected": "report.undirected"}
     return [
-        Row(said.get(word) or t(keys[word]), t.number(sums[word]), _share(sums[word], both, t))
+        Row(
+            said.get(word) or t(keys[word]), ("≥ " if lacks else "") + t.number(sums[word]), _share(sums[word], both, t)
+        )
         for word in keys
         if word in sums
     ]
 
 
 def _share(part: int, whole: int, t: Catalogue) -> str:
-    """A share in whole per cent, rounded to the nearest: where it is written it is rounded down."""
-    return t.percent((round(part / whole * 100) + 0.5) / 100) if whole else ""
+    return t.nearest_percent(part / whole) if whole else ""
 
 
 def _kind(kind: str, mean: Mapping[str, Any], t: Catalogue) -> Row:
@@ -309,7 +320,7 @@ def _finding(name: str, total: Mapping[str, Any], change: Change, mean: float | 
 
 
 def _drawings(
-    days: Sequence[Mapping[str, Any]], period: Period, remarks: Sequence[RemarkView], t: Catalogue
+    days: Sequence[Mapping[str, Any]], period: Period, remarks: Sequence[RemarkView], t: Catalogue, now: datetime
 ) -> dict[str, Bars]:
     dates = [datetime.fromisoformat(value["start"]).date() for value in days]
     ranges = remark_ranges(remarks, [(day, day) for day in dates])
@@ -319,7 +330,7 @@ def _drawings(
             labels=_labels(dates, period, t, narrow=name == "narrow"),
             unit=t("report.unit"),
             number=t.number,
-            partial=[i for i, value in enumerate(days) if value["state"] != "measured"],
+            partial=[i for i, value in enumerate(days) if value["state"] != MEASURED or is_running(value, now)],
             gaps=runs(value["count"] is None for value in days),
             remarks=[(start, end) for start, end, _ in ranges],
             size=size,
@@ -352,12 +363,15 @@ _STATE_KEYS: Final = {
     "not_reported": "state.not_reported",
     "not_installed": "state.not_installed",
     "excluded": "state.excluded",
+    "running": "state.running",
 }
 
 
-def _day_row(value: Mapping[str, Any], t: Catalogue) -> DayRow:
+def _day_row(value: Mapping[str, Any], t: Catalogue, now: datetime) -> DayRow:
     state, reason = value["state"], value["reason"]
     word = reason if state == "missing" and reason in _STATE_KEYS else state
+    if state == MEASURED and is_running(value, now):
+        word = "running"
     coverage = "" if value["coverage"] is None else t.percent(value["coverage"])
     return DayRow(
         label=t.day(datetime.fromisoformat(value["start"]).date()),

@@ -39,7 +39,8 @@ export class Words {
    * @param {number} share
    */
   percent(share) {
-    return this.percents.format(Math.trunc(share * 100) / 100);
+    // 0.29 × 100 is a little less than 29 to a computer, and 29 % all the same.
+    return this.percents.format(Math.trunc(share * 100 + 1e-9) / 100);
   }
 
   /**

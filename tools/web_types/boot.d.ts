@@ -50,6 +50,24 @@ interface KioskTold extends LiveTold {
 
 type KioskBoot = Ready<KioskTold>;
 
+/** What station.py tells. */
+interface StationTold extends Told {
+  /** The address of the live stream of this station. */
+  live: string;
+  /** Its id. */
+  station: string;
+  /** The name of its time zone. */
+  zone: string;
+  /** Ids of the parts of the page that depend on what is chosen. */
+  parts: string[];
+}
+
+/** What operations.py tells. */
+interface OperationsTold extends Told {
+  /** How often the page renews itself. */
+  everyS: number;
+}
+
 /** Today at one station (`day_json` in now.py). */
 interface Day {
   /** What is usual in the last hour of yesterday. */

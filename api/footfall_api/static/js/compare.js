@@ -1,9 +1,8 @@
-// @ts-check
 // Draws the charts of the comparison, and keeps the fields of the way that was not chosen out of the address.
 
+import { told } from "./elements.js";
 import { drawAll } from "./plot.js";
 
-const boot = JSON.parse(document.getElementById("boot")?.textContent ?? "{}");
 document.documentElement.classList.add("scripted");
 
 const form = document.querySelector("form.ask");
@@ -25,4 +24,4 @@ function setAside(off) {
   }
 }
 
-drawAll(boot);
+drawAll(told());

@@ -1,10 +1,9 @@
-// @ts-check
 // The page of the data, once scripts run: a button beside each text that is there to be copied.
 
+import { told } from "./elements.js";
 import { Words } from "./words.js";
 
-const boot = JSON.parse(document.getElementById("boot")?.textContent ?? "{}");
-const words = new Words(boot);
+const words = new Words(told());
 const SAID_FOR_MS = 2500;
 
 // Browsers copy on pages that came over a line nobody can read along, and on this very machine.

@@ -13,3 +13,22 @@ export function byId(id, kind, page = document) {
   if (!(found instanceof (kind ?? HTMLElement))) throw new Error(`this page has no such place: ${id}`);
   return /** @type {T} */ (found);
 }
+
+/**
+ * What the server told the scripts of this page.
+ * @template {Told} T
+ * @param {Document} [page]
+ * @returns {T}
+ */
+export function told(page = document) {
+  return JSON.parse(byId("boot", HTMLElement, page).textContent);
+}
+
+/**
+ * Write `text` where another stands; screen readers are not told what they know.
+ * @param {Element | null} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element && element.textContent !== text) element.textContent = text;
+}

@@ -1,7 +1,7 @@
 // Take over what only the server knows and what changes seldom, from a new copy of this very page: every hour, and soon
 // again where something could not be had. Parts with `data-fresh` and an id are replaced as they are.
 
-import { byId } from "./elements.js";
+import { told as toldIn } from "./elements.js";
 
 // The first time soon, then twice as long each time: what cannot be had for hours is not asked for by everybody.
 const SOON_MS = 15_000;
@@ -30,6 +30,7 @@ export function fresh(boot, use) {
     let known = false;
     try {
       const page = await newCopy();
+      /** @type {LiveTold} */
       const told = toldIn(page);
       replace(page);
       use(told);
@@ -48,15 +49,6 @@ export async function newCopy() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return new DOMParser().parseFromString(await answer.text(), "text/html");
-}
-
-/**
- * What this page as it was written at another time tells its scripts.
- * @param {Document} page
- * @returns {LiveTold}
- */
-export function toldIn(page) {
-  return JSON.parse(byId("boot", HTMLElement, page).textContent);
 }
 
 /**

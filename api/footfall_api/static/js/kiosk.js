@@ -1,19 +1,18 @@
 // The kiosk: it follows the live stream, asks for a new copy of itself where none comes, and says how old its numbers are.
 
-import { byId } from "./elements.js";
-import { newCopy, toldIn } from "./fresh.js";
+import { byId, setText, told as toldIn } from "./elements.js";
+import { newCopy } from "./fresh.js";
 import { follow } from "./live.js";
 import { read, recent, statusOf, statusText, today } from "./rules.js";
-import { setFigure, setText } from "./stations.js";
+import { setFigure, setStatus } from "./stations.js";
 import { soFar, soFarText, together } from "./usual.js";
 import { Words } from "./words.js";
 
 /** @type {KioskTold} */
-const told = JSON.parse(byId("boot").textContent);
+const told = toldIn();
 /** @type {KioskBoot} */
 const boot = { ...told, words: new Words(told) };
 const { words, rules } = boot;
-const STATUSES = ["measured", "quiet", "partial", "silent", "last_day", "never"];
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
@@ -60,6 +59,7 @@ async function renew() {
   freshAt = Date.now();
   try {
     const page = await newCopy();
+    /** @type {KioskTold} */
     const told = toldIn(page);
     if (!isOn || told.static !== boot.static || namesIn(page).join() !== names.join()) {
       location.reload();
@@ -91,7 +91,7 @@ function show() {
     if (!station || !tile) return [];
     const beside = soFar(station, boot.days[name], moment, rules);
     const status = statusOf(station, moment, rules);
-    for (const word of STATUSES) tile.classList.toggle(`is-${word}`, word === status);
+    setStatus(tile, status);
     setFigure(tile.querySelector('[data-figure="today"]'), today(station, moment, rules), words);
     setFigure(tile.querySelector('[data-figure="sixty"]'), recent(station, 60, moment, rules), words);
     setText(tile.querySelector('[data-usual="today"]'), soFarText(beside, rules, words));

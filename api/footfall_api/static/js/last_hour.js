@@ -1,36 +1,11 @@
-// @ts-check
 // The last hour of a station, as the live stream tells it: chart, sentence and table, always from the same minutes.
 // The server has written all of it first, by the same rules (pages/last_hour.py).
 
-/**
- * @typedef {{ start: number, counts: Record<string, number|null>, count: number|null, coverage: number|null,
- *   state: string, reason: string|null }} Minute
- * @typedef {{ timezone: string, directions: string[], labels: Record<string, string>, minutes: Minute[] }} Station
- * @typedef {import("./words.js").Words} Words
- */
+import { setText } from "./elements.js";
+
+/** @typedef {import("./words.js").Words} Words */
 
 const MINUTE = 60_000;
-
-/**
- * A station of the live stream, its columns as minutes.
- * @param {any} station
- * @returns {Station}
- */
-export function read(station) {
-  const { minutes } = station;
-  const first = Date.parse(minutes.start);
-  return {
-    ...station,
-    minutes: minutes.count.map((/** @type {number|null} */ count, /** @type {number} */ i) => ({
-      start: first + i * MINUTE,
-      counts: Object.fromEntries(station.directions.map((/** @type {string} */ key) => [key, minutes.counts[key][i]])),
-      count,
-      coverage: minutes.coverage[i],
-      state: minutes.state[i],
-      reason: minutes.reason[i],
-    })),
-  };
-}
 
 export class LastHour {
   #words;
@@ -129,12 +104,12 @@ const FORMS = new Map();
  * @param {Words} words
  */
 function label({ labels }, key, words) {
-  return labels[key] ?? words.t(`minutes.${key}`);
+  return labels[key] || words.t(`minutes.${key}`);
 }
 
 /**
  * The state of a minute in words; a missing one says why.
- * @param {Minute} minute
+ * @param {Reading} minute
  * @param {Words} words
  */
 function stateText({ state, reason, coverage }, words) {
@@ -172,12 +147,4 @@ function summary(station, words) {
     time: words.clock(peak.start, timezone),
   };
   return words.t("minutes.text", told) + gaps;
-}
-
-/**
- * @param {Element|null} element
- * @param {string} text
- */
-export function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
 }

@@ -1,15 +1,15 @@
 // The page, once scripts run: it follows the live stream and shows what comes. The server has written everything first.
 
-import { byId } from "./elements.js";
+import { byId, setText, told as toldIn } from "./elements.js";
 import { fresh } from "./fresh.js";
 import { follow } from "./live.js";
 import { read, statusOf, summary } from "./rules.js";
-import { setFigure, setText, showStation } from "./stations.js";
+import { setFigure, showStation } from "./stations.js";
 import { lately, latelyText, runningCount, runningHour, soFar, soFarText, together } from "./usual.js";
 import { Words } from "./words.js";
 
 /** @type {NowTold} */
-const told = JSON.parse(byId("boot").textContent);
+const told = toldIn();
 /** @type {NowBoot} */
 const boot = { ...told, words: new Words(told) };
 const { words, rules } = boot;

@@ -1,10 +1,11 @@
-// @ts-check
 // The operator's page renews itself: it fetches itself and puts the new content in the place of the old. Focus and how
 // far tables were scrolled stay; what is new is said to screen readers, what merely grew older is not.
 
+import { setText, told } from "./elements.js";
 import { Words } from "./words.js";
 
-const boot = JSON.parse(document.getElementById("boot")?.textContent ?? "{}");
+/** @type {OperationsTold} */
+const boot = told();
 const words = new Words(boot);
 const SLOW_MS = 20_000;
 
@@ -17,8 +18,7 @@ function contentOf(page) {
 
 /** @param {string} id @param {string} sentence */
 function say(id, sentence) {
-  const place = document.getElementById(id);
-  if (place && place.textContent !== sentence) place.textContent = sentence;
+  setText(document.getElementById(id), sentence);
 }
 
 /**

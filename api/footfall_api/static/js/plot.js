@@ -1,4 +1,3 @@
-// @ts-check
 // Draws every chart of a page from its data block: bars, lines, heat maps. The data are made by pages/plot.py.
 //
 // What was not measured is a grey band and never a zero; what was measured in part is lighter and framed; remarks are

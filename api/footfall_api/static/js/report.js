@@ -1,4 +1,3 @@
-// @ts-check
 // The button that opens the browser's own print window; without scripts its menu does.
 
 const button = document.getElementById("print");

@@ -1,15 +1,17 @@
-// @ts-check
 // The station page, once scripts run: charts, the live hour, and forms that change the page without loading it anew.
 // The address always says what is shown; without scripts the same forms and links load the page it names.
 
-import { LastHour, read, setText } from "./last_hour.js";
+import { setText, told } from "./elements.js";
+import { LastHour } from "./last_hour.js";
 import { follow } from "./live.js";
 import { drawAll } from "./plot.js";
+import { read } from "./rules.js";
 import { Words } from "./words.js";
 
 const BACK_FOR_MS = 8000;
 
-const boot = JSON.parse(document.getElementById("boot")?.textContent ?? "{}");
+/** @type {StationTold} */
+const boot = told();
 const words = new Words(boot);
 
 document.documentElement.classList.add("scripted");
@@ -22,7 +24,7 @@ const light = document.getElementById("light");
 if (light) {
   /** @type {LastHour|null} */
   let hour = null;
-  /** @type {import("./last_hour.js").Station|null} */
+  /** @type {Station|null} */
   let station = null;
   let at = 0;
   let state = "connecting";
@@ -66,7 +68,7 @@ if (light) {
 
   showState("connecting");
   follow(boot.live, {
-    onStations(/** @type {number} */ moment, /** @type {any[]} */ boards) {
+    onStations(moment, boards) {
       at = moment;
       const board = boards.find((one) => one.id === boot.station);
       if (board) station = read(board);
@@ -99,7 +101,7 @@ async function go(address, remember) {
     const answer = await fetch(address, { headers: { Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (mine !== asked) return;
-    if (!boot.parts.every((/** @type {string} */ id) => page.getElementById(id))) throw new Error("another page");
+    if (!boot.parts.every((id) => page.getElementById(id))) throw new Error("another page");
     // Remembered first: what is drawn may ask for the address.
     if (remember) history.pushState(null, "", new URL(address, location.href));
     const focused = document.activeElement?.id;
@@ -116,7 +118,7 @@ async function go(address, remember) {
     }
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     setText(document.getElementById("said"), document.getElementById("course-plot-summary")?.textContent ?? "");
-    await Promise.all(boot.parts.map((/** @type {string} */ id) => drawAll(boot, document.getElementById(id) ?? document)));
+    await Promise.all(boot.parts.map((id) => drawAll(boot, document.getElementById(id) ?? document)));
   } catch (error) {
     if (mine === asked) location.assign(address);
   } finally {

@@ -1,5 +1,6 @@
 // Put new numbers where the server wrote the first ones: the table of stations, the marks on the map.
 
+import { setText } from "./elements.js";
 import { recent, ringRadius, spark, statusOf, statusText, today } from "./rules.js";
 
 const STATUSES = ["measured", "quiet", "partial", "silent", "last_day", "never"];
@@ -48,13 +49,8 @@ function write(count, words) {
 }
 
 /** @param {Element} element @param {string} status */
-function setStatus(element, status) {
+export function setStatus(element, status) {
   for (const name of STATUSES) element.classList.toggle(`is-${name}`, name === status);
-}
-
-/** @param {Element | null} element @param {string} text */
-export function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
 }
 
 /**

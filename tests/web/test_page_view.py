@@ -1,5 +1,6 @@
 """What the page says of a board: how silence, gaps and quiet hours are told apart."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -203,7 +204,9 @@ def test_the_map_in_words() -> None:
 
 def test_the_table_says_why_a_minute_is_missing() -> None:
     """The running minute runs, a silent sensor is named, a measured minute is measured."""
-    minutes = last_hour.last_hour(station(minutes={1: (None, None)}), AT, catalogue("de"), "").minutes
+    hour = last_hour.last_hour(station(minutes={1: (None, None)}), AT, catalogue("de"), "")
+    assert json.loads(hour.plot.json)["top"] == last_hour.LEAST_TOP
+    minutes = hour.minutes
 
     assert [minute.state for minute in minutes[:3]] == [
         "läuft noch",

@@ -80,6 +80,7 @@ def last_hour(station: StationBoard, at: datetime, t: Catalogue, source: str) ->
                 if minute.count is not None and (index == newest or minute.state != "measured")
             ],
             gaps=runs(minute.count is None for minute in station.minutes),
+            top=LEAST_TOP,
         ),
         summary=summary(station, t),
         heads=tuple(heads),

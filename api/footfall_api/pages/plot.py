@@ -69,6 +69,8 @@ class Plot:
     file: str = "footfall"
     digits: int = field(default=0)
     """How many digits behind the point the numbers are told with."""
+    top: float = 0
+    """The axis of the numbers reaches at least so far."""
 
     @property
     def json(self) -> str:
@@ -92,6 +94,7 @@ class Plot:
             "words": dict(self.words),
             "file": self.file,
             "digits": self.digits,
+            "top": self.top,
         }
         # A closing tag inside a text would end the data block.
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

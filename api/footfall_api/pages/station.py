@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from footfall_api.board import Board, StationBoard
 from footfall_api.pages.frame import Here, Page
 from footfall_api.pages.inner import RefusedError
-from footfall_api.pages.last_hour import LEAST_TOP, last_hour
+from footfall_api.pages.last_hour import last_hour
 from footfall_api.pages.now_view import heading
 from footfall_api.pages.station_calendar import CalendarView, calendar_days, calendar_view
 from footfall_api.pages.station_choice import (
@@ -157,7 +157,6 @@ async def _page(
             station=station.id,
             zone=t.zone(now.astimezone(zone)),
             parts=PARTS,
-            leastTop=LEAST_TOP,
         ),
     )
 

@@ -1,9 +1,10 @@
 // The kiosk: it follows the live stream, asks for a new copy of itself where none comes, and says how old its numbers are.
 
+import { read } from "./board.js";
 import { byId, setText, told as toldIn } from "./elements.js";
 import { newCopy } from "./fresh.js";
 import { follow } from "./live.js";
-import { read, recent, statusOf, statusText, today } from "./rules.js";
+import { recent, statusOf, statusText, today } from "./rules.js";
 import { setFigure, setStatus } from "./stations.js";
 import { soFar, soFarText, together } from "./usual.js";
 import { Words } from "./words.js";

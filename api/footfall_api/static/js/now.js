@@ -1,9 +1,10 @@
 // The page, once scripts run: it follows the live stream and shows what comes. The server has written everything first.
 
+import { read } from "./board.js";
 import { byId, setText, told as toldIn } from "./elements.js";
 import { fresh } from "./fresh.js";
 import { follow } from "./live.js";
-import { read, statusOf, summary } from "./rules.js";
+import { statusOf, summary } from "./rules.js";
 import { setFigure, showStation } from "./stations.js";
 import { lately, latelyText, runningCount, runningHour, soFar, soFarText, together } from "./usual.js";
 import { Words } from "./words.js";

@@ -1,11 +1,11 @@
 // The station page, once scripts run: charts, the live hour, and forms that change the page without loading it anew.
 // The address always says what is shown; without scripts the same forms and links load the page it names.
 
+import { read } from "./board.js";
 import { setText, told } from "./elements.js";
 import { LastHour } from "./last_hour.js";
 import { follow } from "./live.js";
 import { drawAll } from "./plot.js";
-import { read } from "./rules.js";
 import { Words } from "./words.js";
 
 const BACK_FOR_MS = 8000;

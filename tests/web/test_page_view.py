@@ -115,7 +115,7 @@ def test_every_reason_has_words(language: str) -> None:
     """Why a time that has begun has no number is said in words, each reason in its own."""
     t = catalogue(language)
     missing = {reason: reading(AT, MINUTE, {"in": None}, reason=reason) for reason in Reason}
-    words = {last_hour.state_text(missing[reason], t) for reason in Reason if reason is not Reason.FUTURE}
+    words = {last_hour.state_of(missing[reason], t) for reason in Reason if reason is not Reason.FUTURE}
 
     assert len(words) == len(Reason) - 1
 

@@ -53,6 +53,7 @@ def test_the_script_gets_every_field_of_its_spec() -> None:
         "words": {"gap": "nicht gemessen"},
         "file": "footfall",
         "digits": 0,
+        "top": 0,
     }
 
 

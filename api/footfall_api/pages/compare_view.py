@@ -14,17 +14,23 @@ from typing import Any, Final, Literal
 
 from footfall_api.messages import Catalogue
 from footfall_api.pages.measured import (
+    DASH,
     KINDS,
     MEASURED,
     RemarkView,
     added,
+    changed,
     is_running,
     kind_name,
     last_day,
     left_out,
+    numeral,
     remark_ranges,
     remark_views,
+    rounded,
+    share,
     span,
+    state_text,
     tallied,
     why_not,
 )
@@ -491,12 +497,12 @@ def _place_row(one: _Measured, sums: Mapping[str, int], means: Mapping[str, floa
     return PlaceRow(
         name=one.place.name,
         note=t("compare.area") if one.place.area else "",
-        compared=t.number(sums[one.place.key]) if one.place.key in sums else "–",
-        mean=t.number(round(mean)) if mean is not None else "–",
-        ratio=t.number(round(100 * mean / most)) if mean is not None and most else "–",
+        compared=numeral(sums.get(one.place.key), t),
+        mean=rounded(mean, t),
+        ratio=rounded(100 * mean / most if mean is not None and most else None, t),
         bar=mean / most if mean and most else 0.0,
-        all=("" if whole else "≥ ") + t.number(sum(counts)) if counts else "–",
-        coverage=t.percent(sum(expected) / len(one.days)) if expected else "–",
+        all=numeral(sum(counts) if counts else None, t, at_least=not whole),
+        coverage=share(sum(expected) / len(one.days) if expected else None, t),
     )
 
 
@@ -544,24 +550,7 @@ def _interval_rows(
 
 
 def _shown(number: float | None, value: Mapping[str, Any], *, index: bool, t: Catalogue) -> str:
-    if number is None:
-        return "–"
-    if index:
-        return t.number(round(number))
-    return ("≥ " if value["state"] == "partial" else "") + t.number(number)
-
-
-_STATE_KEYS: Final = {
-    "partial": "state.partial",
-    "coarse": "state.coarse",
-    "recovered": "state.recovered",
-    "missing": "state.missing",
-    "silent": "state.silent",
-    "not_reported": "state.not_reported",
-    "not_installed": "state.not_installed",
-    "excluded": "state.excluded",
-    "future": "state.running",
-}
+    return rounded(number, t) if index else numeral(number, t, at_least=value["state"] == "partial")
 
 
 def _state(value: Mapping[str, Any], t: Catalogue, now: datetime) -> str:
@@ -569,9 +558,9 @@ def _state(value: Mapping[str, Any], t: Catalogue, now: datetime) -> str:
     state = value["state"]
     if state == MEASURED:
         return t("state.running") if is_running(value, now) else ""
-    word = value["reason"] if state == "missing" and value["reason"] in _STATE_KEYS else state
-    coverage = "" if value["coverage"] is None else t.percent(value["coverage"])
-    return t(_STATE_KEYS.get(word, "state.missing"), coverage=coverage)
+    if value["reason"] == "future":
+        return t("state.running")
+    return state_text(state, value["reason"], value["coverage"], t)
 
 
 def _drawn(series: Sequence[_Measured], means: Mapping[str, float]) -> list[int]:
@@ -620,7 +609,7 @@ def _plot_words(t: Catalogue) -> dict[str, str]:
     return {
         "gap": t("state.missing"),
         "partial": t("compare.partly"),
-        "none": "–",
+        "none": DASH,
         "failed": t("compare.plot_failed"),
         "png": t("compare.png"),
         "svg": t("compare.svg"),
@@ -690,21 +679,17 @@ def _kind_row(name: str, value: Mapping[str, Any], t: Catalogue) -> KindRow:
     before, after = value["before"], value["after"]
     return KindRow(
         name=name,
-        before=_mean(before["mean"], t),
+        before=rounded(before["mean"], t),
         before_note=_days(before, t),
-        after=_mean(after["mean"], t),
+        after=rounded(after["mean"], t),
         after_note=_days(after, t),
-        change="–" if value["ratio"] is None else t.change(value["ratio"]),
+        change=changed(value["ratio"], t),
     )
 
 
 def _week_row(week: Mapping[str, Any], t: Catalogue) -> KindRow:
-    change = "–" if week["ratio"] is None else t.change(week["ratio"])
-    return KindRow(t("compare.week"), _mean(week["before"], t), "", _mean(week["after"], t), "", change)
-
-
-def _mean(mean: float | None, t: Catalogue) -> str:
-    return "–" if mean is None else t.number(round(mean))
+    before, after = rounded(week["before"], t), rounded(week["after"], t)
+    return KindRow(t("compare.week"), before, "", after, "", changed(week["ratio"], t))
 
 
 def _days(side: Mapping[str, Any], t: Catalogue) -> str:

@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 
 from footfall_api.board import Reading, StationBoard
 from footfall_api.messages import Catalogue
+from footfall_api.pages.measured import DASH, numeral, state_text
+from footfall_api.pages.places import direction_label
 from footfall_api.pages.plot import Plot, Series, runs
-from footfall_api.pages.station_view import COLOURS, DASH, REASONS
+from footfall_api.pages.station_view import COLOURS
 
 LEAST_TOP: Final = 4
 """The axis reaches at least so far, so that one passage is no peak."""
@@ -45,7 +47,7 @@ def last_hour(station: StationBoard, at: datetime, t: Catalogue, source: str) ->
     """The last hour of `station` as it was `at`."""
     zone = ZoneInfo(station.timezone)
     local = at.astimezone(zone)
-    heads = [direction_label(station, key, t) for key in station.directions]
+    heads = [direction_label(key, station.labels, t) for key in station.directions]
     if len(heads) > 1:
         heads.append(t("minutes.total"))
     newest = len(station.minutes) - 1
@@ -59,7 +61,7 @@ def last_hour(station: StationBoard, at: datetime, t: Catalogue, source: str) ->
             x=[minute.start.isoformat() for minute in station.minutes],
             series=[
                 Series(
-                    direction_label(station, key, t),
+                    direction_label(key, station.labels, t),
                     COLOURS[key],
                     [minute.counts.get(key) for minute in station.minutes],
                     mirror=key == "out" and len(station.directions) > 1,
@@ -96,31 +98,18 @@ def _newest_first(minutes: Sequence[Reading]) -> list[tuple[int, Reading]]:
     return list(enumerate(minutes))[::-1]
 
 
-def direction_label(station: StationBoard, key: str, t: Catalogue) -> str:
-    """What a direction is called."""
-    return station.labels.get(key) or t(f"minutes.{key}")
-
-
 def minute_view(reading: Reading, station: StationBoard, t: Catalogue, running: bool) -> MinuteView:
     """One row of the table."""
-    counts = [_numeral(reading.counts.get(key), t) for key in station.directions]
+    counts = [numeral(reading.counts.get(key), t) for key in station.directions]
     if len(counts) > 1:
-        counts.append(_numeral(reading.count, t))
-    state = t("state.running") if running else state_text(reading, t)
+        counts.append(numeral(reading.count, t))
+    state = t("state.running") if running else state_of(reading, t)
     return MinuteView(reading.start, t.clock(reading.start), tuple(counts), state)
 
 
-def _numeral(count: int | None, t: Catalogue) -> str:
-    return DASH if count is None else t.number(count)
-
-
-def state_text(reading: Reading, t: Catalogue) -> str:
-    """The state of a minute in words; a missing one says why."""
-    if reading.state == "missing":
-        return t(f"state.{reading.reason}" if reading.reason in REASONS else "state.missing")
-    if reading.state == "partial":
-        return t("state.partial", coverage=t.percent(reading.coverage or 0))
-    return t(f"state.{reading.state}" if reading.state in {"coarse", "recovered"} else "state.measured")
+def state_of(reading: Reading, t: Catalogue) -> str:
+    """The state of a minute in words."""
+    return state_text(reading.state, reading.reason, reading.coverage, t)
 
 
 def summary(station: StationBoard, t: Catalogue) -> str:
@@ -138,7 +127,7 @@ def summary(station: StationBoard, t: Catalogue) -> str:
         t(
             "minutes.part",
             count=t.number(sum(minute.counts.get(key) or 0 for minute in station.minutes)),
-            label=direction_label(station, key, t),
+            label=direction_label(key, station.labels, t),
         )
         for key in station.directions
     ]

@@ -1,4 +1,4 @@
-"""What pages that compare say of time, measured or not: which days may be compared, what was left out, who knew why.
+"""What pages say of time, measured or not: in which state it is, which days may be compared, who knew why.
 
 The rule for a day is that of the API's summaries: it is over, it was measured as a whole, and a sensor hung there from
 its beginning to its end.
@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from footfall_api.answers import MEASURED_PERCENT
 from footfall_api.messages import Catalogue
 
 MEASURED: Final = "measured"
+COMPLETE: Final = MEASURED_PERCENT / 100
+"""Coverage from which the API calls a value measured."""
+REASONS: Final = frozenset({"silent", "not_reported", "not_installed", "excluded"})
+"""Why there is no number, as far as there is a sentence for it."""
+DASH: Final = "–"
+"""Stands where there is no number; 0 is one."""
 
 SKIP_KEYS: Final = {
     "partial": "skip.partial",
@@ -40,6 +47,7 @@ REMARK_KEYS: Final = {
 
 KINDS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "holiday")
 """The kinds of day as the API names them, in the order in which they are shown."""
+HOLIDAY: Final = KINDS[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,42 @@ class RemarkView:
     def told(self) -> str:
         """All of it in a line."""
         return f"{self.word}, {self.span}: {self.text}"
+
+
+def numeral(count: float | None, t: Catalogue, digits: int = 0, *, at_least: bool = False) -> str:
+    """A number, or a dash; one of which a part is missing is a lower bound."""
+    if count is None:
+        return DASH
+    return ("≥ " if at_least else "") + t.number(count, digits)
+
+
+def rounded(number: float | None, t: Catalogue) -> str:
+    """A mean as a whole number, or a dash."""
+    return numeral(None if number is None else round(number), t)
+
+
+def share(coverage: float | None, t: Catalogue) -> str:
+    """Measured time in whole per cent, or a dash."""
+    return DASH if coverage is None else t.percent(coverage)
+
+
+def changed(ratio: float | None, t: Catalogue) -> str:
+    """A change in whole per cent, or a dash."""
+    return DASH if ratio is None else t.change(ratio)
+
+
+def state_text(state: str, reason: str | None, coverage: float | None, t: Catalogue) -> str:
+    """How well a time was measured; one without a number says why."""
+    if state == "missing":
+        return t(f"state.{reason}" if reason in REASONS else "state.missing")
+    if state == "partial":
+        return t("state.partial", coverage=t.percent(coverage or 0))
+    return t(f"state.{state}" if state in {"coarse", "recovered"} else "state.measured")
+
+
+def remark_word(kind: str, t: Catalogue) -> str:
+    """What a kind of remark is called."""
+    return t(REMARK_KEYS.get(kind, "remark_kind.note"))
 
 
 def why_not(value: Mapping[str, Any], now: datetime) -> str | None:
@@ -102,7 +146,7 @@ def added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 def kind_name(t: Catalogue, kind: str, *, short: bool = False) -> str:
     """The name of a kind of day: a weekday, or public holidays."""
-    if kind == KINDS[-1]:
+    if kind == HOLIDAY:
         return t("day_kind.holiday_short" if short else "day_kind.holiday")
     return t.weekday(KINDS.index(kind), short=short)
 
@@ -136,7 +180,7 @@ def _remark(remark: Mapping[str, Any], t: Catalogue, names: Mapping[str, str]) -
         about = ", ".join(names.get(station, station) for station in remark["stations"])
     return RemarkView(
         kind=remark["kind"],
-        word=t(REMARK_KEYS.get(remark["kind"], "remark_kind.note")),
+        word=remark_word(remark["kind"], t),
         text=remark["text"],
         span=t("day_kind.since", first=t.date(begin)) if last is None else span(t, begin.date(), last),
         about=about,

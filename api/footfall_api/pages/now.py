@@ -6,8 +6,8 @@ from typing import Any, Final
 from starlette.responses import RedirectResponse, Response
 
 from footfall_api.pages.frame import Here, Page
+from footfall_api.pages.measured import COMPLETE
 from footfall_api.pages.now_view import (
-    COMPLETE,
     HISTORIC_AFTER,
     ON_THEIR_WAY_S,
     RECENT_MINUTES,

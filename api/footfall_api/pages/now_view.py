@@ -17,7 +17,9 @@ from zoneinfo import ZoneInfo
 
 from footfall_api.board import Board, Reading, StationBoard
 from footfall_api.messages import Catalogue
+from footfall_api.pages.measured import COMPLETE, remark_word
 from footfall_api.pages.place_map import TOTAL_CHARS, Format, Panel, Spot, panels
+from footfall_api.pages.places import direction_label
 from footfall_api.pages.today import Day, Remark, Today
 from footfall_api.pages.usual_view import (
     Beside,
@@ -37,8 +39,6 @@ SILENT_AFTER_S = 150
 """Reports come every few seconds, at most a minute's worth at a time; two missed minutes are silence."""
 ON_THEIR_WAY_S = 30
 """Time between a passage and its row; not counted as a gap."""
-COMPLETE = 0.98
-"""Coverage from which a reading is `measured` in the API's answers."""
 RECENT_MINUTES = 5
 HISTORIC_AFTER = timedelta(days=7)
 """After this a station's silence is told as its last day instead of a clock time."""
@@ -48,8 +48,6 @@ Status = Literal["measured", "quiet", "partial", "silent", "last_day", "never"]
 LIVE_STATUSES: frozenset[Status] = frozenset({"measured", "quiet", "partial", "silent"})
 """Stations that belong to the present; the others come after them."""
 
-KIND_KEYS = {"works": "remark.works", "event": "remark.event", "fault": "remark.fault", "note": "remark.note"}
-DIRECTION_KEYS = {"in": "live.in", "out": "live.out", "undirected": "live.undirected"}
 SPARK_HALF = 15
 """Half the height of the small course of an hour; each minute is two units wide."""
 
@@ -225,7 +223,7 @@ def remark_view(remark: Remark, board: Board, t: Catalogue) -> RemarkView:
     excluded = f"; {t('remark.excluded')}" if remark.excludes else ""
     return RemarkView(
         kind=remark.kind,
-        kind_text=t(KIND_KEYS[remark.kind]),
+        kind_text=remark_word(remark.kind, t),
         text=remark.text,
         when=when + excluded,
         stations=tuple((name, names[name]) for name in remark.stations if name in names),
@@ -279,11 +277,7 @@ def station_view(station: StationBoard, at: datetime, t: Catalogue, day: Day | N
 
 def _direction_view(station: StationBoard, key: str, t: Catalogue, *, at_least: bool) -> DirectionView:
     count = _figure(station.today.counts.get(key), t, at_least=at_least)
-    return DirectionView(key, _label(station, key, t), heading(station, key), count)
-
-
-def _label(station: StationBoard, key: str, t: Catalogue) -> str:
-    return station.labels.get(key) or t(DIRECTION_KEYS[key])
+    return DirectionView(key, direction_label(key, station.labels, t), heading(station, key), count)
 
 
 def _figure(count: int | None, t: Catalogue, *, at_least: bool = False) -> Figure:

@@ -30,3 +30,8 @@ def today_of(stations: Sequence[Feature], now: datetime) -> date:
 def since_text(moment: str | None, t: Catalogue) -> str:
     """The day from which on something holds at a station; None: since ever."""
     return t("about.ever") if moment is None else t.date(datetime.fromisoformat(moment))
+
+
+def direction_label(direction: str, labels: Mapping[str, str], t: Catalogue) -> str:
+    """What a direction is called, if need be by a number; scripts say the same."""
+    return labels.get(direction) or t(f"minutes.{direction}")

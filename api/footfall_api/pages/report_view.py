@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from footfall_api.messages import Catalogue
 from footfall_api.pages.drawing import Bars, bars
 from footfall_api.pages.measured import (
+    DASH,
     KINDS,
     MEASURED,
     RemarkView,
@@ -21,8 +22,12 @@ from footfall_api.pages.measured import (
     is_running,
     kind_name,
     left_out,
+    numeral,
     remark_ranges,
     remark_views,
+    rounded,
+    share,
+    state_text,
     tallied,
     why_not,
 )
@@ -192,11 +197,11 @@ def station_report(
         total=_count(total, t),
         total_count=total["count"],
         change=change,
-        mean_day="–" if mean is None else t.number(round(mean)),
+        mean_day=rounded(mean, t),
         best=_day(total["best_day"], t),
         quietest=_day(total["quietest_day"], t),
         peak=_peak(total["peak_hour"], t),
-        coverage="–" if total["coverage"] is None else t.percent(total["coverage"]),
+        coverage=share(total["coverage"], t),
         gaps=_gaps(total, days, now, t),
         gaps_short=_gaps_short(total, t),
         directions=tuple(_directions(answers.directions["values"], answers.feature, period, t)),
@@ -212,9 +217,7 @@ def station_report(
 
 
 def _count(value: Mapping[str, Any], t: Catalogue) -> str:
-    if value["count"] is None:
-        return "–"
-    return ("" if _is_whole(value) else "≥ ") + t.number(value["count"])
+    return numeral(value["count"], t, at_least=not _is_whole(value))
 
 
 def _is_whole(value: Mapping[str, Any]) -> bool:
@@ -224,13 +227,13 @@ def _is_whole(value: Mapping[str, Any]) -> bool:
 
 def _day(day: Mapping[str, Any] | None, t: Catalogue) -> str:
     if day is None:
-        return "–"
+        return DASH
     return t("report.day", day=t.day(date.fromisoformat(day["date"])), count=t.number(day["count"]))
 
 
 def _peak(hour: Mapping[str, Any] | None, t: Catalogue) -> str:
     if hour is None:
-        return "–"
+        return DASH
     start, end = datetime.fromisoformat(hour["start"]), datetime.fromisoformat(hour["end"])
     return t(
         "report.hour", day=t.day(start.date()), start=t.clock(start), end=t.clock(end), count=t.number(hour["count"])
@@ -243,10 +246,10 @@ def _change(summary: Mapping[str, Any], values: Sequence[Mapping[str, Any]], per
     if found["ratio"] is not None and compared >= max(LEAST_DAYS, LEAST_SHARE * period.days):
         return Change(t.change(found["ratio"]), t("report.change_of", compared, days=days), known=True)
     if compared:
-        return Change("–", t("report.change_few", compared, days=days), known=False)
+        return Change(DASH, t("report.change_few", compared, days=days), known=False)
     if not any(value["compared"] for value in values):
-        return Change("–", t("report.change_now"), known=False)
-    return Change("–", t("report.change_none"), known=False)
+        return Change(DASH, t("report.change_now"), known=False)
+    return Change(DASH, t("report.change_none"), known=False)
 
 
 def _gaps(total: Mapping[str, Any], days: Sequence[Mapping[str, Any]], now: datetime, t: Catalogue) -> str:
@@ -287,9 +290,7 @@ def _directions(
     both = sum(sums.values())
     keys = {"in": "report.in", "out": "report.out", "undirected": "report.undirected"}
     return [
-        Row(
-            said.get(word) or t(keys[word]), ("≥ " if lacks else "") + t.number(sums[word]), _share(sums[word], both, t)
-        )
+        Row(said.get(word) or t(keys[word]), numeral(sums[word], t, at_least=lacks), _share(sums[word], both, t))
         for word in keys
         if word in sums
     ]
@@ -301,9 +302,9 @@ def _share(part: int, whole: int, t: Catalogue) -> str:
 
 def _kind(kind: str, mean: Mapping[str, Any], t: Catalogue) -> Row:
     if not mean["days"]:
-        return Row(kind_name(t, kind), "–", t("compare.no_day"))
+        return Row(kind_name(t, kind), DASH, t("compare.no_day"))
     if mean["mean"] is None:
-        return Row(kind_name(t, kind), "–", t("compare.too_few", mean["days"]))
+        return Row(kind_name(t, kind), DASH, t("compare.too_few", mean["days"]))
     return Row(kind_name(t, kind), t.number(round(mean["mean"])), t("compare.from_days", mean["days"]))
 
 
@@ -354,29 +355,16 @@ def _labels(dates: Sequence[date], period: Period, t: Catalogue, *, narrow: bool
     ]
 
 
-_STATE_KEYS: Final = {
-    "partial": "state.partial",
-    "missing": "state.missing",
-    "coarse": "state.coarse",
-    "recovered": "state.recovered",
-    "silent": "state.silent",
-    "not_reported": "state.not_reported",
-    "not_installed": "state.not_installed",
-    "excluded": "state.excluded",
-    "running": "state.running",
-}
-
-
 def _day_row(value: Mapping[str, Any], t: Catalogue, now: datetime) -> DayRow:
-    state, reason = value["state"], value["reason"]
-    word = reason if state == "missing" and reason in _STATE_KEYS else state
-    if state == MEASURED and is_running(value, now):
-        word = "running"
-    coverage = "" if value["coverage"] is None else t.percent(value["coverage"])
+    state, note = value["state"], ""
+    if state != MEASURED:
+        note = state_text(state, value["reason"], value["coverage"], t)
+    elif is_running(value, now):
+        note = t("state.running")
     return DayRow(
         label=t.day(datetime.fromisoformat(value["start"]).date()),
-        count=("≥ " if state == "partial" else "") + t.number(value["count"]) if value["count"] is not None else "–",
-        note=t(_STATE_KEYS[word], coverage=coverage) if word in _STATE_KEYS else "",
+        count=numeral(value["count"], t, at_least=state == "partial"),
+        note=note,
     )
 
 

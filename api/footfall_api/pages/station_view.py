@@ -11,17 +11,14 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from footfall_api.messages import Catalogue
-from footfall_api.pages.places import since_text
+from footfall_api.pages import measured
+from footfall_api.pages.measured import COMPLETE, DASH, HOLIDAY, KINDS, changed, numeral, remark_word, rounded, span
+from footfall_api.pages.places import direction_label, since_text
 from footfall_api.pages.plot import Colour, Kind, Mark, Plot, Series, runs
 from footfall_api.pages.station_choice import MOST_ROWS, Choice, Trouble
 
 ALL: Final = "all"
-COMPLETE: Final = 0.98
-"""Coverage from which the API calls a value measured."""
-DASH: Final = "–"
 COLOURS: Final[Mapping[str, Colour]] = {"in": "in", "out": "out", "undirected": "both", ALL: "both"}
-REASONS: Final = frozenset({"silent", "not_reported", "not_installed", "excluded"})
-DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _A_DAY_S: Final = 86_400
 
 
@@ -132,15 +129,11 @@ def state_text(interval: Interval, t: Catalogue) -> str:
     """How well an interval was measured; one without a number says why."""
     if interval.running and interval.whole:
         return t("state.running")
-    if interval.state == "partial":
-        return t("state.partial", coverage=t.percent(interval.coverage or 0))
-    if interval.state == "missing":
-        if interval.reason == "future":
-            return t("station.future")
-        return t(f"state.{interval.reason}" if interval.reason in REASONS else "state.missing")
+    if interval.reason == "future":
+        return t("station.future")
     if interval.state == "coarse":
         return t("station.coarse", resolution=step_text(interval.reason or "", t))
-    return t("state.recovered" if interval.state == "recovered" else "state.measured")
+    return measured.state_text(interval.state, interval.reason, interval.coverage, t)
 
 
 def step_text(resolution: str, t: Catalogue) -> str:
@@ -155,7 +148,7 @@ def label(direction: str, labels: Mapping[str, str], t: Catalogue) -> str:
     """What a direction is called now."""
     if direction == ALL:
         return t("station.together")
-    return labels.get(direction) or t(f"station.direction.{direction}")
+    return direction_label(direction, labels, t)
 
 
 def interval_name(interval: Interval, resolution: str, t: Catalogue, *, zoned: bool = False) -> str:
@@ -180,7 +173,7 @@ def period_text(first: date, last: date, t: Catalogue) -> str:
     """A period of days; one day is named with its weekday."""
     if first == last:
         return t.day(first)
-    return t("station.period_text", first=t.date(first), last=t.date(last))
+    return span(t, first, last)
 
 
 def trouble_text(trouble: Trouble, t: Catalogue) -> str:
@@ -189,11 +182,6 @@ def trouble_text(trouble: Trouble, t: Catalogue) -> str:
         name: t.number(value) if isinstance(value, int) else value for name, value in trouble.values.items()
     }
     return t(trouble.key, **values)
-
-
-def numeral(count: float | None, t: Catalogue, digits: int = 0) -> str:
-    """A number, or a dash."""
-    return DASH if count is None else t.number(count, digits)
 
 
 def course_view(
@@ -398,16 +386,13 @@ def remark_views(remarks: Sequence[Mapping[str, Any]], zone: ZoneInfo, t: Catalo
     """Remarks of a time, in the order of the API."""
     return tuple(
         RemarkView(
-            kind=t(f"station.kind.{remark['kind']}" if remark["kind"] in KINDS else "station.kind.note"),
+            kind=remark_word(remark["kind"], t),
             when=remark_time(local(remark["from"], zone), remark["to"] and local(remark["to"], zone), t),
             text=str(remark["text"]),
             excludes=bool(remark["excludes"]),
         )
         for remark in remarks
     )
-
-
-KINDS: Final = frozenset({"works", "event", "fault", "note"})
 
 
 def remark_time(start: datetime, end: datetime | None, t: Catalogue) -> str:
@@ -552,8 +537,8 @@ class WeekView:
 
 def day_name(kind: str, t: Catalogue, *, short: bool = False) -> str:
     """A kind of day of the API: a weekday, or a public holiday."""
-    if kind in DAYS:
-        return t.weekday(DAYS.index(kind), short=short)
+    if kind != HOLIDAY:
+        return t.weekday(KINDS.index(kind), short=short)
     return t("station.week.holiday_short" if short else "station.week.holiday")
 
 
@@ -714,8 +699,8 @@ def _usual_row(value: Mapping[str, Any], interval: Interval, by: str, t: Catalog
         start=interval.start.isoformat(),
         name=interval_name(interval, by, t),
         count=numeral(value["count"], t),
-        usual=numeral(None if usual["mean"] is None else round(usual["mean"]), t),
-        change=DASH if ratio is None else t.change(ratio),
+        usual=rounded(usual["mean"], t),
+        change=changed(ratio, t),
         note=note,
     )
 
@@ -727,6 +712,6 @@ def _usual_summary(summary: Mapping[str, Any] | None, by_day: bool, t: Catalogue
     values = {
         "passages": t("station.summary.passages", four["count"]),
         "other": t.number(round(four["other"])),
-        "change": DASH if four["ratio"] is None else t.change(four["ratio"]),
+        "change": changed(four["ratio"], t),
     }
     return t("station.usual.days" if by_day else "station.usual.hours", four["intervals"], **values)

@@ -27,9 +27,10 @@ from footfall_api.answers import Reason, State
 from footfall_api.counts import CLASS_WORDS
 from footfall_api.messages import LANGUAGES, catalogue
 from footfall_api.pages import PAGES
-from footfall_api.pages.about_view import length_m, stations_view, turn_of
+from footfall_api.pages.about_view import stations_view
 from footfall_api.pages.accessibility import ASSESSED
 from footfall_api.pages.frame import Pages
+from footfall_api.pages.line import length_m, turn_of
 from footfall_contract.report import REPORT_FIELDS, decode
 from footfall_ingest import areas
 from footfall_testing.databases import Pool

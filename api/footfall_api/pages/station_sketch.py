@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from footfall_api.board import StationBoard
+from footfall_api.pages.line import east_north_m, length_m
 from footfall_api.pages.now_view import heading
 
 SIZE: Final = 200
@@ -39,9 +40,7 @@ def sketch(station: StationBoard) -> Sketch | None:
     """The sketch of a station; None if nobody said where its line is."""
     if station.line is None:
         return None
-    (lon1, lat1), (lon2, lat2) = station.line
-    east = (lon2 - lon1) * 111_320 * math.cos(math.radians(station.latitude))
-    north = (lat2 - lat1) * 110_574
+    east, north = east_north_m(station.line)
     metres = math.hypot(east, north)
     if not metres:
         return None
@@ -56,7 +55,7 @@ def sketch(station: StationBoard) -> Sketch | None:
         x, y = middle + side * ux * _APART, middle + side * uy * _APART
         arrows.append(_arrow(key, letter, (x, y), (dx, dy)))
     line = f"M{ends[0][0]:.1f} {ends[0][1]:.1f}L{ends[1][0]:.1f} {ends[1][1]:.1f}"
-    return Sketch(line, tuple(arrows), round(metres))
+    return Sketch(line, tuple(arrows), length_m(station.line))
 
 
 def _arrow(key: str, letter: str, middle: tuple[float, float], way: tuple[float, float]) -> Arrow:

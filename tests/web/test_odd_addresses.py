@@ -68,13 +68,6 @@ def test_labels_that_hold_since_ever_have_no_date(api: Api) -> None:
     assert api.get("/bericht").status_code == 200
 
 
-@pytest.mark.parametrize("host", ["[", "a b", ""])
-def test_a_host_that_is_none_is_answered(api: Api, host: str) -> None:
-    """What a page says does not need it."""
-    for path in ("/", "/en", "/barrierefreiheit", "/daten", "/nirgends"):
-        assert api.get(f"{path}?a=b", headers={"Host": host, "Accept": "text/html"}).status_code < 500, path
-
-
 def test_the_place_where_the_application_is_mounted_is_an_address_too(api: Api) -> None:
     """Without a slash behind it there is no page, which is said as a page."""
     scope = {"type": "http", "path": "/zaehler", "root_path": "/zaehler", "query_string": b"", "app": api.app}

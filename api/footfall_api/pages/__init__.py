@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from footfall_api.messages import LANGUAGES
 from footfall_api.pages import about, accessibility, api, compare, data, easy, kiosk, now, operations, report, station
-from footfall_api.pages.frame import STATIC, Files, Page, Pages, base_of, query_of, serve, static_version, unknown
+from footfall_api.pages.frame import STATIC, Files, Page, Pages, base_of, serve, static_version, unknown
 from footfall_api.pages.kept import Kept
 from footfall_api.settings import ApiSettings
 
@@ -69,9 +69,8 @@ def install(app: FastAPI) -> None:
 
 async def _with_slash(request: Request) -> Response:
     """Where people who leave out the slash are sent."""
-    asked = query_of(request)
-    query = f"?{asked}" if asked else ""
-    language = request.scope["path"].rstrip("/").rpartition("/")[2]
+    query = f"?{request.url.query}" if request.url.query else ""
+    language = request.url.path.rstrip("/").rpartition("/")[2]
     return RedirectResponse(f"{base_of(request)}/{language}/{query}", status_code=308)
 
 

@@ -15,7 +15,7 @@ ASSESSED: Final = date(2026, 11, 26)
 
 async def answer(here: Here) -> Response:
     """The page; whom to write to and who settles disputes is a setting."""
-    host = urlsplit(here.settings.http.public_url).netloc or here.request.headers.get("Host", "")
+    host = urlsplit(here.settings.http.public_url or str(here.request.base_url)).netloc
     return here.page_of(
         "accessibility.html",
         host=host,

@@ -214,11 +214,6 @@ def base_of(request: Request) -> str:
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 
-def query_of(request: Request) -> str:
-    """What follows the question mark, as it was sent; also of a request whose Host header is no host."""
-    return str(request.scope["query_string"].decode("latin-1"))
-
-
 @dataclass(frozen=True, slots=True)
 class Here:
     """A request for a page: who asks, in which language, and the ways to the other pages."""
@@ -270,7 +265,7 @@ class Here:
         """Code, own name and address of this very view in each language; of an unknown page, of the first one."""
         known = self.page.key in self.pages.pages
         key = self.page.key if known else next(iter(self.pages.pages))
-        query = query_of(self.request) if known else ""
+        query = self.request.url.query if known else ""
         more = [str(value) for value in self.request.path_params.values()] if known else []
         tail = f"?{query}" if query else ""
         return [

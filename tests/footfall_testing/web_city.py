@@ -3,13 +3,14 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import httpx
 import psycopg
@@ -55,6 +56,22 @@ JENA = [
     feature("markt", "Markt", 50.92818, 11.58782, labels=("Richtung Rathaus", "Richtung Kirche")),
     feature("wagnergasse", "Wagnergasse", 50.93019, 11.58144, labels=("Richtung Tor", "Richtung Quergasse")),
 ]
+
+
+def noon_zone() -> str:
+    """A zone in which it is past twelve now, and every day has 24 hours: what runs there is at no border of a day."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+
+
+def at_noon(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same stations where it is noon now."""
+    zone = noon_zone()
+    return [{**found, "properties": {**found["properties"], "timezone": zone}} for found in features]
+
+
+def midnight_at_noon() -> datetime:
+    """When today began where it is noon now."""
+    return datetime.now(ZoneInfo(noon_zone())).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 # A process that has read all the program's modules and only forks: an API of its own for each test in no time.
@@ -108,6 +125,11 @@ class City:
         except httpx.TransportError:
             return False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._process is not None
+
     def stop(self) -> None:
         """Stop the API, as an administrator would."""
         if self._process is None:
@@ -135,18 +157,29 @@ class City:
         minutes: int = 1,
     ) -> None:
         """Commit `counts` (by direction) in each of `minutes` minutes from `minute_s` (UTC unix seconds) on."""
+        self.count_each(station, minute_s, [counts] * minutes, observed_s=observed_s)
+
+    def count_each(
+        self, station: str, minute_s: int, counts: Sequence[dict[int, int]], *, observed_s: int = MINUTE_S
+    ) -> None:
+        """Commit for one minute after another, from `minute_s` on, what was counted in it by direction."""
         sensor = f"{station}-1"
         stream = self._streams.setdefault(sensor, uuid4())
         number = self._numbers[sensor] = self._numbers.get(sensor, -1) + 1
-        cells = [(index, direction, count) for index in range(minutes) for direction, count in counts.items() if count]
+        cells = [
+            (index, direction, count)
+            for index, minute in enumerate(counts)
+            for direction, count in minute.items()
+            if count
+        ]
         report = SlotReport(
             sensor=sensor,
             stream=stream,
             seq=number,
             start=minute_s,
             slot=MINUTE_S,
-            slots=minutes,
-            observed=(observed_s,) * minutes,
+            slots=len(counts),
+            observed=(observed_s,) * len(counts),
             index=tuple(index for index, _, _ in cells),
             direction=tuple(direction for _, direction, _ in cells),
             class_=(0,) * len(cells),

@@ -1,52 +1,31 @@
 """Comparison and report in a real browser: the form and the address, keyboard, no scripts, paper."""
 
 import csv
+import functools
 import io
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from footfall_testing import city as rows
 from footfall_testing.databases import Pool
 from footfall_testing.day_counts import count_days, midnight
 from footfall_testing.web_city import JENA, City
+from footfall_testing.windows import SIZES, Browse, needs_chromium, violations, wider_than_the_screen
 
-ROOT = Path(__file__).resolve().parents[2]
-AXE = ROOT / "node_modules/axe-core/axe.min.js"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
-SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 900}}
-WAIT_MS = 20_000
 FIRST = date(2025, 3, 3)
 PLACES = "/vergleich?station=markt&station=kirchplatz&first=2025-03-03&last=2025-03-30"
 CHANGE = "/vergleich?way=change&at=markt&before=2025-04-07&after=2025-04-09&weeks=4"
 REPORT = "/bericht?period=2025-03"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed: the pages are not looked at in a browser"),
-]
-both_sizes = pytest.mark.parametrize("size", SIZES)
-Browse = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for this module; its event loop must be gone before other modules run."""
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
+pytestmark = [*needs_chromium, pytest.mark.xdist_group("browser-2")]
 
 
 @pytest.fixture(scope="module")
@@ -71,52 +50,19 @@ def town(plain_pool: Pool) -> Iterator[City]:
 
 
 @pytest.fixture
-def browse(chromium: Browser, town: City) -> Iterator[Browse]:
-    """Opens pages of the town: `browse(path, size, **context)`; at the end nothing odd has happened."""
-    contexts: list[BrowserContext] = []
-    faults: list[str] = []
-
-    def open_page(path: str, size: str = "desktop", **options: Any) -> Page:
-        context = chromium.new_context(viewport=SIZES[size], **options)
-        context.set_default_timeout(WAIT_MS)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-        page.on("console", lambda said: faults.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on(
-            "request", lambda asked: None if asked.url.startswith((town.url, "blob:")) else faults.append(asked.url)
-        )
-        page.goto(town.url + path)
-        return page
-
-    yield open_page
-    for context in contexts:
-        assert context.cookies() == []
-        context.close()
-    assert faults == []
+def look(browse: Browse, town: City) -> Browse:
+    """Opens pages of the town: `look(path, size="phone", **context)`."""
+    return functools.partial(browse, town)
 
 
 def drawn(page: Page) -> None:
     """Wait for the chart."""
-    expect(page.locator(".plot-box svg, .plot-box canvas").first).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator(".plot-box svg, .plot-box canvas").first).to_be_visible()
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.1 A and AA, one line each."""
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed: run tools/web_assets.py")
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate(
-        """() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] })
-            .then(({ violations }) => violations)"""
-    )
-    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
-
-
-@both_sizes
-def test_the_form_changes_address_and_numbers_and_back_leads_back(browse: Browse, size: str) -> None:
+def test_the_form_changes_address_and_numbers_and_back_leads_back(look: Browse) -> None:
     """Another place, another way, and the back button; fields of the other way stay out of the address."""
-    page = browse(PLACES, size)
+    page = look(PLACES, size="phone")
     drawn(page)
     expect(page.locator(".finding")).to_contain_text("Markt: im Mittel 2.000 Passagen je Tag")
     page.get_by_label("Kirchplatz").uncheck()
@@ -140,9 +86,9 @@ def test_the_form_changes_address_and_numbers_and_back_leads_back(browse: Browse
     expect(page.get_by_label("Kirchplatz")).to_be_enabled()
 
 
-def test_a_remarks_time_is_one_click_away(browse: Browse) -> None:
+def test_a_remarks_time_is_one_click_away(look: Browse) -> None:
     """The link takes its days as the time between before and after."""
-    page = browse("/vergleich?way=change&at=markt&weeks=4")
+    page = look("/vergleich?way=change&at=markt&weeks=4")
     page.get_by_role("link", name="diese Zeit übernehmen: Neue Bank").click()
     expect(page.locator(".finding")).to_contain_text("Markt: +50\xa0%")
     expect(page.locator("#before")).to_have_value("2025-04-07")
@@ -150,10 +96,9 @@ def test_a_remarks_time_is_one_click_away(browse: Browse) -> None:
     drawn(page)
 
 
-@both_sizes
-def test_keys_alone_are_enough(browse: Browse, size: str) -> None:
+def test_keys_alone_are_enough(look: Browse) -> None:
     """From the way to the place to the button, with a visible focus all along."""
-    page = browse("/en/compare?way=places", size)
+    page = look("/en/compare?way=places")
     page.locator("#way-places").focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator("#way-change")).to_be_focused()
@@ -170,28 +115,27 @@ def test_keys_alone_are_enough(browse: Browse, size: str) -> None:
     assert "way=change" in page.url
 
 
-@both_sizes
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_keeps_anybody_out(browse: Browse, size: str, scheme: str) -> None:
-    """axe-core has no complaint about any of the three views, and nothing scrolls sideways."""
-    found = []
-    for path in (PLACES, CHANGE, REPORT + "&station=kirchplatz"):
-        page = browse(path, size, color_scheme=scheme)
-        if "bericht" not in path:
-            drawn(page)
-        for summary in page.locator("details > summary").all():
-            summary.click()
-        found += violations(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-
-    assert found == []
+@pytest.mark.parametrize("path", [PLACES, CHANGE, REPORT + "&station=kirchplatz"], ids=["places", "change", "report"])
+def test_nothing_keeps_anybody_out(look: Browse, path: str) -> None:
+    """axe-core has no complaint, everything open, and nothing scrolls sideways, on a phone and on a dark desktop."""
+    page = look(path, size="phone")
+    if path != REPORT + "&station=kirchplatz":
+        drawn(page)
+    for summary in page.locator("details > summary").all():
+        summary.click()
+    assert violations(page) == []
+    assert wider_than_the_screen(page) == ""
+    page.set_viewport_size(SIZES["desktop"])
+    page.emulate_media(color_scheme="dark")
+    assert violations(page, ("color-contrast", "scrollable-region-focusable")) == []
+    assert wider_than_the_screen(page) == ""
 
 
 @pytest.mark.parametrize("language", ["de", "en"])
-def test_without_scripts_all_numbers_are_there(browse: Browse, language: str) -> None:
+def test_without_scripts_all_numbers_are_there(look: Browse, language: str) -> None:
     """Form, finding, tables and the report's drawings do without."""
     prefix = "/en/compare" if language == "en" else "/vergleich"
-    page = browse(CHANGE.replace("/vergleich", prefix), java_script_enabled=False)
+    page = look(CHANGE.replace("/vergleich", prefix), java_script_enabled=False)
     expect(page.locator(".numbers tfoot")).to_contain_text("21.000" if language == "de" else "21,000")
     page.locator("#way-places").check()
     page.locator("form.ask button").click()
@@ -201,9 +145,9 @@ def test_without_scripts_all_numbers_are_there(browse: Browse, language: str) ->
     expect(page.locator("#print")).to_be_hidden()
 
 
-def test_downloads_are_what_is_shown(browse: Browse, town: City) -> None:
+def test_downloads_are_what_is_shown(look: Browse, town: City) -> None:
     """Every number of the table is in the CSV, every gap is empty there; Excel's file is the same."""
-    page = browse(PLACES)
+    page = look(PLACES)
     table = page.locator("#places tbody tr").evaluate_all(
         """rows => rows.map((row) => [
             row.querySelector('time').dateTime, ...[...row.cells].slice(1, 3).map((cell) => cell.textContent)])"""
@@ -222,9 +166,9 @@ def test_downloads_are_what_is_shown(browse: Browse, town: City) -> None:
     assert len(httpx.get(town.url + excel, timeout=20).text.splitlines()) == 1 + 2 * 28
 
 
-def test_the_report_has_a_page_for_each_station(browse: Browse) -> None:
+def test_the_report_has_a_page_for_each_station(look: Browse) -> None:
     """On paper: the first page and one for each, without the form and the navigation."""
-    page = browse(REPORT)
+    page = look(REPORT)
     printed = page.pdf(prefer_css_page_size=True)
     page.emulate_media(media="print")
 
@@ -234,10 +178,9 @@ def test_the_report_has_a_page_for_each_station(browse: Browse) -> None:
     expect(page.locator("#markt .bars.is-wide")).to_be_visible()
 
 
-@both_sizes
-def test_the_report_follows_its_form(browse: Browse, size: str) -> None:
+def test_the_report_follows_its_form(look: Browse) -> None:
     """A quarter of one station, in the address; the print button opens the browser's own window."""
-    page = browse(REPORT, size)
+    page = look(REPORT, size="phone")
     page.evaluate("window.print = () => { document.title = 'printing'; }")
     page.get_by_role("button", name="Drucken").click()
     expect(page).to_have_title("printing")

@@ -1,7 +1,6 @@
 """The operator's page: who is let in, what it says of a real installation, and that it renews itself in a browser."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -12,18 +11,13 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
 from footfall_ingest.rollup import roll_up
 from footfall_testing.boxes import Boxes
 from footfall_testing.databases import Pool
-from footfall_testing.web_city import JENA, City, CityMaker, feature
-
-ROOT = Path(__file__).resolve().parents[2]
-AXE = ROOT / "node_modules/axe-core/axe.min.js"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
-SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 900}}
-WAIT_MS = 20_000
+from footfall_testing.web_city import JENA, City, feature
+from footfall_testing.windows import SIZES, Browse, needs_chromium, violations, wider_than_the_screen
 
 TOKEN = "the-operators-own-token"
 LET_IN = ("whoever", TOKEN)
@@ -32,6 +26,8 @@ BOXES = {
     "jena-nord": ("johannisstrasse-1", "wagnergasse-1", "kirchplatz-1"),
     "jena-sued": ("markt-1", "holzmarkt-1", "loebderstrasse-1"),
 }
+
+pytestmark = pytest.mark.xdist_group("browser-2")  # they share two cities, and some need a browser
 
 
 def start(opened: ExitStack, pool: Pool, features: list[dict[str, Any]]) -> City:
@@ -132,16 +128,15 @@ def test_the_token_lets_in_also_as_a_bearers(good: City) -> None:
     assert get(good, auth=None, Authorization="Bearer wrong").status_code == 401
 
 
-def test_without_a_configured_token_the_page_names_the_setting(make_city: CityMaker) -> None:
+def test_without_a_configured_token_the_page_names_the_setting(empty_city: City) -> None:
     """403 for everybody: nobody is asked for a password that does not exist."""
-    city = make_city([])
     for auth in (None, LET_IN, ("", "")):
-        page = get(city, auth=auth)
+        page = get(empty_city, auth=auth)
 
         assert page.status_code == 403
         assert "WWW-Authenticate" not in page.headers
         assert "operator_token = " in page.text
-    assert "switched off" in get(city, "/en/operations").text
+    assert "switched off" in get(empty_city, "/en/operations").text
 
 
 # -- what it says -----------------------------------------------------------------------------------------------------
@@ -209,95 +204,57 @@ def test_a_long_list_of_sensors(plain_pool: Pool) -> None:
 
 # -- in a browser -----------------------------------------------------------------------------------------------------
 
-browser = [
-    pytest.mark.browser,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed: the page is not looked at in a browser"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for this module."""
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield found
-        found.close()
-
 
 @pytest.fixture
-def look(chromium: Browser) -> Iterator[Any]:
-    """Opens the page as the operator: `look(city, path, size=…, **context)`; at the end nothing odd has happened."""
-    faults: list[str] = []
-    with ExitStack() as opened:
+def look(browse: Browse) -> Browse:
+    """Opens the page as the operator, with a clock that a test sets: `look(city, size=…, **context)`."""
 
-        def open_page(city: City, path: str = "/betrieb", size: str = "desktop", **options: Any) -> Page:
-            options = {"http_credentials": {"username": "it", "password": TOKEN}} | options
-            context = chromium.new_context(viewport=SIZES[size], **options)
-            opened.callback(context.close)
-            context.set_default_timeout(WAIT_MS)
-            page = context.new_page()
-            page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
-            page.on("console", lambda said: faults.append(said.text) if said.type in {"error", "warning"} else None)
-            page.on("request", lambda sent: None if sent.url.startswith(city.url) else faults.append(sent.url))
-            page.clock.install()
-            page.goto(city.url + path)
-            return page
+    def open_page(city: City, path: str = "/betrieb", **options: Any) -> Page:
+        # What the browser itself says of a request that was cut on purpose, and of the page that is switched off.
+        options = {
+            "http_credentials": {"username": "it", "password": TOKEN},
+            "expected": ("ERR_FAILED", "403 (Forbidden)"),
+        } | options
+        return browse(city, path, clock=True, **options)
 
-        yield open_page
-    # What the browser itself says of a request that was cut on purpose, and of the page that is switched off.
-    assert [fault for fault in faults if "ERR_FAILED" not in fault and "403 (Forbidden)" not in fault] == []
-
-
-def violations(page: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.1 A and AA, one line each."""
-    if not AXE.is_file():
-        pytest.skip("axe-core is not installed: run tools/web_assets.py")
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate(
-        """() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] })
-            .then(({ violations }) => violations)"""
-    )
-    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+    return open_page
 
 
 class TestInABrowser:
     """With its scripts, or without them."""
 
-    pytestmark = browser
+    pytestmark = needs_chromium
 
-    @pytest.mark.parametrize("size", SIZES)
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_nothing_keeps_anybody_out(self, bad: City, look: Any, size: str, scheme: str) -> None:
-        """axe-core has no complaint, and only tables scroll sideways, each by itself."""
-        page = look(bad, size=size, color_scheme=scheme)
+    def test_nothing_keeps_anybody_out(self, bad: City, look: Any) -> None:
+        """axe-core has no complaint, on a phone and on a dark desktop; only tables scroll sideways, by themselves."""
+        page = look(bad, size="phone")
         expect(page.locator(".trouble").first).to_be_visible()
-
         assert violations(page) == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert wider_than_the_screen(page) == ""
+        page.set_viewport_size(SIZES["desktop"])
+        page.emulate_media(color_scheme="dark")
+        assert violations(page, ("color-contrast", "scrollable-region-focusable")) == []
+        assert wider_than_the_screen(page) == ""
 
-    def test_the_locked_page_keeps_nobody_out_either(self, make_city: CityMaker, look: Any) -> None:
+    def test_the_locked_page_keeps_nobody_out_either(self, empty_city: City, look: Any) -> None:
         """Nor does the one that names the setting."""
-        page = look(make_city([]), size="phone")
+        page = look(empty_city, size="phone")
 
         assert violations(page) == []
 
-    def test_it_renews_itself(self, plain_pool: Pool, look: Any) -> None:
+    def test_it_renews_itself(self, good: City, look: Any) -> None:
         """What changed is shown and said, focus and scrolling stay; what only grew older is not said."""
-        with ExitStack() as opened:
-            city = start(opened, plain_pool, JENA)
-            boxes = well(city)
-            page = look(city, size="phone")
-            expect(page.locator("#verdict")).to_have_text("Alles in Ordnung: 6 Sensoren an 2 Knoten berichten")
-            page.locator("#sensors").focus()
-            page.evaluate("document.getElementById('sensors').scrollLeft = 150")
-            page.evaluate("document.getElementById('operations').dataset.old = 'yes'")
-            page.clock.run_for(31_000)
-            expect(page.locator("#operations[data-old]")).to_have_count(0)
-            expect(page.locator("#said")).to_be_empty()
+        boxes = Boxes(good.dsn)
+        page = look(good, size="phone")
+        expect(page.locator("#verdict")).to_have_text("Alles in Ordnung: 6 Sensoren an 2 Knoten berichten")
+        page.locator("#sensors").focus()
+        page.evaluate("document.getElementById('sensors').scrollLeft = 150")
+        page.evaluate("document.getElementById('operations').dataset.old = 'yes'")
+        page.clock.run_for(31_000)
+        expect(page.locator("#operations[data-old]")).to_have_count(0)
+        expect(page.locator("#said")).to_be_empty()
 
+        try:
             boxes.health("jena-sued", "markt-1", "fault", detail="unplugged")
             page.clock.run_for(31_000)
             expect(page.locator("#verdict")).to_have_text("1 Sache braucht Aufmerksamkeit")
@@ -305,10 +262,10 @@ class TestInABrowser:
             expect(page.locator("#said")).to_contain_text("Sensor markt-1 (Markt) ist gestört")
             assert page.evaluate("document.activeElement.id") == "sensors"
             assert page.evaluate("document.getElementById('sensors').scrollLeft") == 150
-
-            boxes.health("jena-sued", "markt-1")
-            page.clock.run_for(31_000)
-            expect(page.locator("#said")).to_have_text("Alles in Ordnung: 6 Sensoren an 2 Knoten berichten.")
+        finally:
+            boxes.health("jena-sued", "markt-1", detail="firmware 1.4")
+        page.clock.run_for(31_000)
+        expect(page.locator("#said")).to_have_text("Alles in Ordnung: 6 Sensoren an 2 Knoten berichten.")
 
     def test_a_server_that_is_away_is_said_once_and_when_it_is_back(self, good: City, look: Any) -> None:
         """What is shown stays, with its time."""

@@ -12,7 +12,17 @@ from footfall_api.pages.example import example_report
 from footfall_api.pages.frame import STATIC, Pages, Tiles, modules_of, security_headers
 from footfall_api.settings import ApiSettings
 from footfall_contract.report import REPORT_FIELDS, decode, encode_cbor
-from footfall_testing.web_city import City, CityMaker, feature, this_minute
+from footfall_testing.web_city import JENA, City, CityMaker, at_noon, feature, this_minute
+
+pytestmark = pytest.mark.xdist_group("pages")  # they share cities
+
+
+@pytest.fixture(scope="module")
+def city(make_shared_city: CityMaker) -> City:
+    """The six stations of Jena at noon, with one minute at the Markt; for tests that only look."""
+    city = make_shared_city(at_noon(JENA))
+    city.count("markt", this_minute() - 60, {0: 1200, 1: 34})
+    return city
 
 
 def get(city: City, path: str) -> httpx.Response:
@@ -22,7 +32,6 @@ def get(city: City, path: str) -> httpx.Response:
 
 def test_the_page_in_both_languages(city: City) -> None:
     """German at /, English at /en/, each with its language, a title, and the way to the other; no cookies."""
-    city.count("markt", this_minute() - 60, {0: 1200, 1: 34})
     german, english = get(city, "/?x=1"), get(city, "/en/?x=1")
 
     assert '<html lang="de">' in german.text
@@ -160,13 +169,13 @@ def test_search_engines_find_pages_and_leave_downloads_alone(city: City) -> None
     assert get(city, "/robots.txt").headers["Content-Type"].startswith("text/plain")
 
 
-def test_an_empty_database_says_what_to_do(make_city: CityMaker) -> None:
+def test_an_empty_database_says_what_to_do(empty_city: City) -> None:
     """Without a station the page names the command that enters some, in both languages."""
-    city = make_city([])
+    german = get(empty_city, "/").text
 
-    assert "footfall-ingest stations apply" in get(city, "/").text
-    assert "Noch keine Zählstelle" in get(city, "/").text
-    assert "No station yet" in get(city, "/en/").text
+    assert "footfall-ingest stations apply" in german
+    assert "Noch keine Zählstelle" in german
+    assert "No station yet" in get(empty_city, "/en/").text
 
 
 def test_a_database_that_is_away_is_said(make_city: CityMaker, postgres_server: Any) -> None:
@@ -194,7 +203,6 @@ def test_names_are_text_and_not_markup(make_city: CityMaker) -> None:
 
 def test_links_lead_somewhere(city: City) -> None:
     """Every link of the page that stays on this server answers; each station is linked from the map and the table."""
-    city.count("markt", this_minute() - 120, {0: 3})
     links = re.findall(r'href="(/[^"#]*)', get(city, "/").text)
 
     assert links.count("/station/markt") == 3  # two drawings of the map, one table
@@ -242,9 +250,9 @@ def test_the_kiosk_shows_the_stations_that_it_is_asked_for(city: City) -> None:
     assert "<nav" not in named.text
 
 
-def test_the_kiosk_of_an_empty_database_is_a_page(make_city: CityMaker) -> None:
+def test_the_kiosk_of_an_empty_database_is_a_page(empty_city: City) -> None:
     """It says what is missing and goes on looking."""
-    page = get(make_city([]), "/kiosk")
+    page = get(empty_city, "/kiosk")
 
     assert page.status_code == 200
     assert "noch keine Zählstelle" in page.text

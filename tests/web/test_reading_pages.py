@@ -42,6 +42,8 @@ ADDRESSES = [Pages.path(key, language) for key in READING for language in LANGUA
 WITHOUT_NAVIGATION = frozenset({"kiosk"})
 FOR_OPERATORS = frozenset({"operations"})
 
+pytestmark = pytest.mark.xdist_group("pages")  # they share cities
+
 
 @pytest.fixture(scope="module")
 def town(plain_pool: Pool) -> Iterator[City]:
@@ -346,9 +348,8 @@ def test_settings_reach_the_pages(make_city: CityMaker) -> None:
     assert '<a rel="license" href="https://cc.example/zero">CC0</a>' in data
 
 
-def test_an_empty_city_says_what_is_missing(make_city: CityMaker) -> None:
+def test_an_empty_city_says_what_is_missing(empty_city: City) -> None:
     """Without stations and without addresses in the settings each page is there and says what is not."""
-    city = make_city([])
     expected = {
         "data": ["Noch ist keine Zählstelle eingetragen"],
         "api": ["Noch kein Beispiel"],
@@ -357,10 +358,10 @@ def test_an_empty_city_says_what_is_missing(make_city: CityMaker) -> None:
         "accessibility": ["noch keine Adresse angegeben", "hat die zuständige Stelle noch nicht angegeben"],
     }  # fmt: skip
     for key, sentences in expected.items():
-        page = get(city, Pages.path(key, "de"))
+        page = get(empty_city, Pages.path(key, "de"))
         for sentence in sentences:
             assert sentence in page, key
-        get(city, Pages.path(key, "en"))
+        get(empty_city, Pages.path(key, "en"))
 
 
 def test_the_assessment_is_not_older_than_the_release() -> None:

@@ -17,7 +17,7 @@ def size_of(picture: Path) -> tuple[int, int]:
 
 
 @pytest.mark.browser
-@pytest.mark.xdist_group("browser")
+@pytest.mark.xdist_group("browser-1")
 @pytest.mark.skipif(not find_chromium(), reason="Chromium is not installed: no pictures can be taken")
 def test_pictures_of_a_page(city: City, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The whole page in each width and language, dark in one; each is named as it is done."""
@@ -55,7 +55,7 @@ def test_what_is_not_right_is_said(
 
 
 @pytest.mark.browser
-@pytest.mark.xdist_group("browser")
+@pytest.mark.xdist_group("browser-1")
 @pytest.mark.skipif(not find_chromium(), reason="Chromium is not installed: no pictures can be taken")
 def test_an_installation_that_is_away_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each picture that could not be taken is named with the reason, and the status is not that of success."""

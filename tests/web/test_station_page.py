@@ -17,10 +17,12 @@ import pytest
 
 from footfall_testing.databases import Pool
 from footfall_testing.station_history import write_spans
-from footfall_testing.web_city import City, CityMaker, feature, this_minute
+from footfall_testing.web_city import City, feature, this_minute
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = timedelta(hours=1)
+
+pytestmark = pytest.mark.xdist_group("pages")  # they share a city with ten years behind it
 
 
 def local_day(day: date) -> datetime:
@@ -96,12 +98,10 @@ def sums(values: list[int | None]) -> int:
     return sum(value for value in values if value is not None)
 
 
-def test_an_empty_database_says_what_to_do(make_city: CityMaker) -> None:
+def test_an_empty_database_says_what_to_do(empty_city: City) -> None:
     """Whatever station is named, there is none yet."""
-    empty = make_city([])
-
     for path in ("/station", "/en/station", "/station/markt"):
-        assert "footfall-ingest stations apply" in get(empty, path)
+        assert "footfall-ingest stations apply" in get(empty_city, path)
 
 
 def test_without_a_station_the_busiest_is_shown(city: City) -> None:

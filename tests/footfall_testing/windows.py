@@ -18,10 +18,10 @@ SIZES: Final = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 128
 WAIT_MS: Final = 30_000
 """How long anything is waited for that comes by itself; a machine may do other things, too."""
 
-needs_chromium: Final = (
+needs_chromium: Final = [
     pytest.mark.browser,
     pytest.mark.skipif(not find_chromium(), reason="Chromium is not installed: no page is looked at in a browser"),
-)
+]
 both_sizes: Final = pytest.mark.parametrize("size", SIZES)
 
 Browse = Callable[..., Page]

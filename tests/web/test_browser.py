@@ -339,7 +339,10 @@ def labels_keep_apart(page: Page) -> None:
                 [...label.querySelectorAll('text')].map((text) => edges(text.getBoundingClientRect()))) };
         })"""
     )
-    assert sum(len(place["labels"]) for place in boxes) == 10
+    # A name for which there is no room is told below the map.
+    told_below = " ".join(note for note in page.locator(".map-note").all_inner_texts() if note)
+    labelled = sum(len(place["labels"]) for place in boxes)
+    assert labelled == 10 or (labelled == 9 and "Donaudampfschifffahrtsgesellschaftsstraße" in told_below)
     for place in boxes:
         for index, label in enumerate(place["labels"]):
             for text in label:
@@ -484,12 +487,18 @@ KIOSK_SIZES = ((1920, 1080), (1080, 1920))
 
 
 def test_the_kiosk_fills_the_screen_and_is_read_from_afar(town: City, browse: Browse) -> None:
-    """Nothing scrolls, nothing is cut off, letters are large, there is no navigation, and numbers move."""
+    """Nothing scrolls, nothing is cut off, letters are large, there is no navigation, and numbers move.
+
+    There is room for a hundred thousand passages.
+    """
+    for ago in range(19):
+        town.count("markt", this_minute() - ago * MINUTE_S, {0: 5900}, observed_s=0)
     page = browse(town, "/kiosk")
     live(page)
     expect(page.locator(".tile")).to_have_count(6)
     expect(page.locator("nav, .top, .foot")).to_have_count(0)
     expect(page.locator(".kiosk-total")).to_contain_text("Passagen heute, nicht Personen")
+    expect(page.locator('[data-figure="total-today"]')).to_have_text(re.compile(r"≥ 1\d\d\.\d\d\d"))
     for width, height in KIOSK_SIZES:
         page.set_viewport_size({"width": width, "height": height})
         measured = page.evaluate(MEASURED)
@@ -615,7 +624,7 @@ def tiled(make_shared_city: CityMaker, tiles: Tiles) -> City:
 
 def test_configured_tiles_are_shown_with_the_same_marks(tiled: City, browse: Browse, tiles: Tiles) -> None:
     """With tiles the map has a background, names its makers, asks no third host, and its marks work the same."""
-    page = browse(tiled, allow=(tiles.origin,))
+    page = browse(tiled, size="phone", allow=(tiles.origin,))
     live(page)
     if not page.evaluate("Boolean(document.createElement('canvas').getContext('webgl2'))"):
         pytest.skip("this Chromium has no WebGL")

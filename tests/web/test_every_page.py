@@ -23,6 +23,7 @@ from footfall_api.pages import PAGES
 from footfall_api.pages.frame import Pages
 from footfall_ingest import remarks
 from footfall_testing.databases import Pool
+from footfall_testing.waiting import wait_until
 from footfall_testing.web_city import JENA, City, this_minute
 from footfall_testing.windows import SIZES, Browse, needs_chromium, violations, wider_than_the_screen
 
@@ -71,6 +72,8 @@ def town(plain_pool: Pool) -> Iterator[City]:
                 excludes=False,
             )
         city.start()
+        # No page waits for long for the hours of today; here all of a page is looked at.
+        wait_until(lambda: 'id="hours"' in httpx.get(city.url, timeout=60).text, timeout=60, what="the hours of today")
         yield city
         city.stop()
 

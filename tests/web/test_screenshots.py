@@ -19,8 +19,11 @@ def size_of(picture: Path) -> tuple[int, int]:
 @pytest.mark.browser
 @pytest.mark.xdist_group("browser-1")
 @pytest.mark.skipif(not find_chromium(), reason="Chromium is not installed: no pictures can be taken")
-def test_pictures_of_a_page(city: City, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_pictures_of_a_page(
+    city: City, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole page in each width and language, dark in one; each is named as it is done."""
+    monkeypatch.setattr(screenshots, "SETTLED_MS", 100)  # that a page loads to its end is another test's business
     city.count("markt", this_minute(), {0: 3}, observed_s=10)
 
     assert screenshots.main([str(tmp_path / "new"), "--page", "now", "--url", city.url]) == 0

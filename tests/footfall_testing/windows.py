@@ -1,7 +1,7 @@
 """Windows of a real browser for the pages' tests, and what holds at the end of each: nothing odd has happened."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from bench.browser import chromium, find_chromium
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Error as BrowserError
 
 from footfall_testing.web_city import City
 
@@ -130,6 +131,8 @@ def violations(page: Page, rules: tuple[str, ...] = ()) -> list[str]:
 
 
 def wider_than_the_screen(page: Page) -> str:
-    """What scrolls sideways, in words; nothing if nothing does."""
+    """What scrolls sideways, in words; nothing if nothing does. Charts take a new width when they get round to it."""
+    with suppress(BrowserError):
+        page.wait_for_function("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     shown, wide = page.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollWidth]")
     return f"{wide} px wide on a screen of {shown} px" if wide > shown else ""

@@ -192,16 +192,18 @@ def test_what_is_saved_is_what_is_shown(city: City, browse: Browse, tmp_path: Pa
 
 def test_a_year_by_the_hour_is_drawn_on_a_canvas(city: City, browse: Browse) -> None:
     """8760 hours in two directions are drawn at once, as bars and as lines, and measure how long it took."""
-    page = browse(city, "/station/markt?from=2025-01-01&to=2025-12-31&resolution=1h&form=bars")
-    drawn(page)
-    expect(page.locator("#table tbody tr")).to_have_count(200)
-    page.get_by_label("Diagramm", exact=True).select_option("lines")
-    page.wait_for_function("performance.getEntriesByName('plot:course-plot').length > 1")
+    year = "/station/markt?from=2025-01-01&to=2025-12-31&resolution=1h&form="
+    page = browse(city, year + "bars")
+    for form in ("bars", "lines"):
+        if form not in page.url:
+            page.goto(city.url + year + form)
+        drawn(page)
 
-    expect(page.locator('[data-plot="course-plot"][data-drawn=canvas] canvas')).to_be_visible()
-    took = page.evaluate("performance.getEntriesByName('plot:course-plot').map(({ duration }) => duration)")
-    assert min(took) > 0
-    print(f"a year by the hour as bars and lines: {took[0]:.0f} ms, {took[-1]:.0f} ms")
+        expect(page.locator('[data-plot="course-plot"][data-drawn=canvas] canvas')).to_be_visible()
+        took = page.evaluate("performance.getEntriesByName('plot:course-plot')[0].duration")
+        assert took > 0
+        print(f"a year by the hour as {form}: {took:.0f} ms")
+        expect(page.locator("#table tbody tr")).to_have_count(200)
 
 
 def test_numbers_move_when_rows_are_committed(city: City, browse: Browse) -> None:

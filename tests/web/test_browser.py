@@ -225,7 +225,7 @@ def test_server_and_scripts_say_the_same(town: City, browse: Browse) -> None:
     assert "keineDatenseit" in said
     assert "74.040Passagen" in said
     assert "≥" in said
-    assert "üblichbisjetzt" in said
+    assert "bisjetztüblich" in said
     assert "nochzuwenigevergleichbareTage" in said
 
 

@@ -258,7 +258,7 @@ def test_before_and_after_of_an_area_names_its_stations(town: City, api: Api) ->
     """In English too."""
     text = page(api, "/en/compare", way="change", at="area:mitte", before="2026-04-06", weeks=4)
 
-    assert "Mitte: +33% in a mean week" in text
+    assert "Mitte: +33% per average week" in text
     assert "the sum of 2 stations (Gasse, Markt)" in text
 
 

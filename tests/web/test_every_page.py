@@ -102,7 +102,8 @@ def open_view(browse: Browse, town: City) -> Browse:
         page = browse(town, view.path, size=size, expected=expected, **options)
         status = page.evaluate("performance.getEntriesByType('navigation')[0].responseStatus")
         assert status == (404 if view.key == NOT_FOUND else 200)
-        settle(page)
+        if options.get("java_script_enabled", True):
+            settle(page)
         return page
 
     return open_

@@ -176,7 +176,7 @@ def test_a_running_month_ends_today(town: City, api: Api) -> None:
     count_days(town, town.counter("markt"), date(2026, 6, 1), 9, 5)
     text = page(api, period="2026-06")
 
-    assert "Dieser Zeitraum läuft noch. Die Zahlen reichen bis 10.06.2026, 14:00 (MESZ)." in text
+    assert "Dieser Zeitraum läuft noch. Die Zahlen reichen bis 10.06.2026, 14:00 Uhr (MESZ)." in text
     assert text.count('class="bars-whole"') == 2 * 9
     assert text.count('class="bars-gap"') == 2  # today, of which nothing is there yet
 

@@ -188,7 +188,7 @@ def test_reports_on_their_way_are_no_gap_of_the_day() -> None:
 def test_the_chart_in_words() -> None:
     """Total, directions, the highest minute and the gaps are told."""
     assert last_hour.summary(station(minutes={30: (7, 5), 40: (None, None)}), catalogue("de")) == (
-        "186 Passagen (65 Richtung Rathaus; 121 Richtung 2). Stärkste Minute: 14:02 Uhr mit 12. "
+        "186 Passagen (65 Richtung Rathaus; 121 Richtung 2). Stärkste Minute: 14:02 Uhr (12). "
         "Eine Minute wurde nicht gemessen."
     )
 

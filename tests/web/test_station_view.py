@@ -205,6 +205,15 @@ def test_the_summary_says_the_main_finding() -> None:
     )
 
 
+def test_a_lower_bound_is_not_said_to_be_whole() -> None:
+    """Nearly all is not all, even where the share of the time rounds to the whole of it."""
+    values = hours(datetime(2026, 3, 1, tzinfo=BERLIN), *[1] * 23)
+    course = view([*values[:-2], *({**value, "state": "partial", "coverage": 0.98} for value in values[-2:])])
+
+    assert "mindestens 46 Passagen" in course.summary
+    assert "Gemessen: fast die ganze Zeit." in course.summary
+
+
 def test_a_sum_with_gaps_is_a_lower_bound() -> None:
     """A missing hour makes the sum "at least", the gap is in the chart, and 0 is none."""
     course = view(hours(datetime(2026, 3, 1, tzinfo=BERLIN), 5, None, 0, None))
@@ -466,6 +475,20 @@ def test_the_calendar_says_what_is_missing() -> None:
         "1 Stunde gemessen, 1 Stunde nicht gemessen, 1 Stunde durch eine Bemerkung ausgenommen",
     ]
     assert [state for state, _, _ in calendar.legend] == ["measured", "missing", "excluded"]
+
+
+def test_the_hour_that_runs_lacks_nothing_yet() -> None:
+    """It is in the picture as it is measured so far, and in no sentence."""
+    values = hours(datetime(2026, 3, 1, tzinfo=BERLIN), 1, 1, 1)
+    told = answer([*values[:-2], *({**value, "state": "partial", "coverage": 0.9} for value in values[-2:])])
+    during = calendar_view(told, BERLIN, False, DE, datetime(2026, 3, 1, 2, 30, tzinfo=BERLIN))
+    after = calendar_view(told, BERLIN, False, DE, datetime(2026, 3, 1, 3, 30, tzinfo=BERLIN))
+
+    assert during is not None
+    assert after is not None
+    assert during.summary == "Ganz gemessen wurden 2 von 2 Stunden."
+    assert after.summary == "Ganz gemessen wurden 2 von 3 Stunden. An einem Tag fehlt etwas: So., 01.03.2026."
+    assert during.days == after.days
 
 
 def test_clock_changes_are_no_gaps() -> None:

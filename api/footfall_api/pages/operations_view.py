@@ -587,7 +587,7 @@ def _sensor_row(sensor: Row, facts: Facts) -> SensorRow:
     return SensorRow(
         sensor["sensor"],
         _place(sensor, facts),
-        sensor["node"] or none,
+        sensor["node"] or "",
         state,
         since,
         last,

@@ -149,7 +149,7 @@ async def _page(
         hour=hour,
         week=week_view(profile, station, t, source),
         usual=usual_view(compared, choice, station, t, source),
-        calendar=_calendar(hours, choice, zone, here),
+        calendar=_calendar(hours, choice, zone, here, now),
         lines=_lines(on_board, station, here),
         sketch_size=SIZE,
         boot=here.boot(
@@ -201,9 +201,11 @@ def _downloads(here: Here, path: str, query: Mapping[str, object]) -> tuple[Down
     )
 
 
-def _calendar(hours: Mapping[str, Any], choice: Choice, zone: ZoneInfo, here: Here) -> CalendarView | None:
+def _calendar(
+    hours: Mapping[str, Any], choice: Choice, zone: ZoneInfo, here: Here, now: datetime
+) -> CalendarView | None:
     first, _ = calendar_days(choice.first, choice.last)
-    return calendar_view(hours, zone, first != choice.first, here.t)
+    return calendar_view(hours, zone, first != choice.first, here.t, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ One row for a day, one cell for each hour that the local clock shows. The hour t
 worse of both; the one that March leaves out does not exist, which is no gap.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -91,22 +92,21 @@ def shape(state: str, hour: int) -> str:
     }.get(state, "")
 
 
-def calendar_view(answer: Mapping[str, Any], zone: ZoneInfo, cut: bool, t: Catalogue) -> CalendarView | None:
-    """The calendar of an answer by the hour; None if it has no hours."""
-    intervals = intervals_of(answer, zone)
+def calendar_view(
+    answer: Mapping[str, Any], zone: ZoneInfo, cut: bool, t: Catalogue, now: datetime | None = None
+) -> CalendarView | None:
+    """The calendar of an answer by the hour; None if it has no hours. An hour that runs `now` lacks nothing yet."""
+    intervals = intervals_of(answer, zone, now)
     if not intervals:
         return None
     days = grid(intervals)
-    sums: dict[str, int] = {}
-    for cells in days.values():
-        for cell in cells:
-            sums[cell] = sums.get(cell, 0) + 1
+    shown = {cell for cells in days.values() for cell in cells}
     period = period_text(min(days), max(days), t)
     return CalendarView(
         days=tuple(_day(day, cells, t) for day, cells in days.items()),
-        summary=_summary(sums, days, t),
+        summary=_summary(grid([interval for interval in intervals if not interval.running]), t),
         caption=t("station.calendar.caption", period=period),
-        legend=tuple((state, shape(state, 0), _name(state, t)) for state in STATES[:-2] if sums.get(state)),
+        legend=tuple((state, shape(state, 0), _name(state, t)) for state in STATES[:-2] if state in shown),
         cut=t("station.calendar.cut", period=period) if cut else None,
     )
 
@@ -135,10 +135,11 @@ def _day(day: date, cells: Sequence[str], t: Catalogue) -> CalendarDay:
     )
 
 
-def _summary(sums: Mapping[str, int], days: Mapping[date, Sequence[str]], t: Catalogue) -> str:
+def _summary(days: Mapping[date, Sequence[str]], t: Catalogue) -> str:
+    sums = Counter(cell for cells in days.values() for cell in cells)
     known = sum(count for state, count in sums.items() if state not in {"skipped", "future"})
-    measured = sums.get("measured", 0)
-    expected = known - sums.get("not_installed", 0)
+    measured = sums["measured"]
+    expected = known - sums["not_installed"]
     if not expected:
         return t("station.calendar.never")
     told = t("station.calendar.summary", measured=t.number(measured), hours=t.number(expected))

@@ -327,7 +327,8 @@ def _coverage_sentence(intervals: Sequence[Interval], t: Catalogue) -> str:
     holes = sum(interval.total is None for interval in intervals)
     missing = t("station.summary.holes", holes) if holes else ""
     if share is not None and share >= COMPLETE and not holes:
-        return t("station.summary.whole")
+        # Nothing is said to be whole of which the sum is only a lower bound.
+        return t("station.summary.whole" if all(one.whole for one in intervals) else "station.summary.nearly")
     told = t("station.summary.share", share=t.percent(share or 0))
     return f"{told} {missing}".strip()
 

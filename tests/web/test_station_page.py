@@ -196,6 +196,52 @@ def test_days_of_clock_changes_have_their_hours(city: City, day: str, hours: int
         assert "02:00–03:00" not in html
 
 
+def text_of(html: str) -> str:
+    """The words of a page, without tags and spaces that only lay it out."""
+    body = re.sub(r"(?s)<script.*?</script>|<[^>]+>", " ", html.partition("<main")[2])
+    return " ".join(unescape(body).split())
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        # Of its only day half an hour is known; the others tell what came last, or that nothing ever did.
+        (
+            "/",
+            [
+                "Ein Tag",
+                "≥ 140",
+                "zuletzt gemessen am 30.12.2025",
+                "noch nie gemessen",
+                "Gemessen an 1 von 4 Zählstellen",
+            ],
+        ),
+        ("/en/", ["last measured on 30 Dec 2025", "never measured", "Measured at 1 of 4 stations"]),
+        ("/kiosk", ["≥ 140", "noch nie gemessen"]),
+        # March has gaps at one, a whole month at the other but for the day of the clock change, and two with nothing.
+        (
+            "/bericht?period=2025-03",
+            ["Ein Jahr mit ≥ 6.324", "2 Zählstellen haben gemessen", "67 % 238 Stunden", "kein Sensor"],
+        ),
+        ("/bericht?period=2025", ["Zehn Jahre", "Ohne Sensor: In diesem Zeitraum war kein Sensor eingebaut."]),
+        (
+            "/vergleich?way=places&station=0&station=station&station=a--b&station=zz&first=2025-03-01&last=2025-03-31",
+            [
+                "Ein Jahr: im Mittel 300 Passagen",
+                "Verglichen: 18 von 31 Tagen",
+                "Ohne Sensor nimmt am Vergleich nicht teil: 31 Tage ohne Sensor",
+            ],
+        ),
+        ("/messung", ["Zehn Jahre", "Hier war noch nie ein Sensor eingebaut."]),
+    ],
+)
+def test_every_page_bears_each_past(city: City, path: str, told: list[str]) -> None:
+    """Ten years, a year with 30 % gaps, one day, no sensor, all in one city: each is told as what it is."""
+    text = text_of(get(city, path))
+
+    assert [words for words in told if words not in text] == [], text[:4000]
+
+
 def test_ten_years_are_shown_by_the_month(city: City) -> None:
     """Without being asked, and without reading minutes: some 120 values with their sum."""
     today = datetime.now(BERLIN).date()

@@ -266,6 +266,8 @@ def _gaps(total: Mapping[str, Any], days: Sequence[Mapping[str, Any]], now: date
 
 
 def _gaps_short(total: Mapping[str, Any], t: Catalogue) -> str:
+    if total["not_installed_hours"] and not total["gap_hours"] and total["count"] is None:
+        return t("report.no_sensor")
     hours = total["gap_hours"] + total["not_installed_hours"]
     return t("report.hours", hours) if hours else t("report.none")
 

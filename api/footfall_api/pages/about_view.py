@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from footfall_api.messages import Catalogue
 from footfall_api.pages.line import length_m, turn_of
-from footfall_api.pages.places import Feature, since_text
+from footfall_api.pages.places import Feature, position_of, since_text
 
 WORDS: Final = ("in", "out")
 ABOUT: Final = ("type", "mounting", "field_of_view")
@@ -60,12 +60,11 @@ def stations_view(stations: Sequence[Feature], t: Catalogue) -> tuple[StationVie
 
 def _station(station: Feature, t: Catalogue) -> StationView:
     given: Mapping[str, Any] = station["properties"]
-    longitude, latitude = station["geometry"]["coordinates"]
     line = given["line"]
     return StationView(
         str(station["id"]),
         str(given["name"]),
-        t("about.place", latitude=t.number(latitude, 5), longitude=t.number(longitude, 5)),
+        t("about.place", None, **position_of(station, t)),
         str(given["timezone"]),
         None if line is None else turn_of(line),
         t("about.no_line") if line is None else t("about.line", metres=t.number(length_m(line))),

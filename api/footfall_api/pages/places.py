@@ -16,6 +16,15 @@ def first_id(features: Sequence[Feature]) -> str | None:
     return str(features[0]["id"]) if features else None
 
 
+def position_of(station: Feature, t: Catalogue) -> dict[str, str]:
+    """Its `latitude` and `longitude` in words: degrees (WGS 84), and on which half of the earth."""
+    longitude, latitude = station["geometry"]["coordinates"][:2]
+    return {
+        "latitude": t("place.south" if latitude < 0 else "place.north", degrees=t.number(abs(latitude), 5)),
+        "longitude": t("place.west" if longitude < 0 else "place.east", degrees=t.number(abs(longitude), 5)),
+    }
+
+
 def zones_of(stations: Sequence[Feature]) -> list[str]:
     """The names of the time zones that the stations are in, each once."""
     return sorted({str(station["properties"]["timezone"]) for station in stations})

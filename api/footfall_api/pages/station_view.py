@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from footfall_api.messages import Catalogue
 from footfall_api.pages import measured
 from footfall_api.pages.measured import COMPLETE, DASH, HOLIDAY, KINDS, changed, numeral, remark_word, rounded, span
-from footfall_api.pages.places import direction_label, since_text
+from footfall_api.pages.places import direction_label, position_of, since_text
 from footfall_api.pages.plot import Colour, Kind, Mark, Plot, Series, runs
 from footfall_api.pages.station_choice import MOST_ROWS, Choice, Trouble
 
@@ -464,8 +464,8 @@ class StationFacts:
     id: str
     name: str
     timezone: str
-    longitude: float
-    latitude: float
+    position: Mapping[str, str]
+    """Latitude and longitude in words."""
     labels: Mapping[str, str]
     meanings: tuple[Meaning, ...]
     sensors: tuple[Stay, ...]
@@ -478,7 +478,6 @@ def station_facts(feature: Mapping[str, Any], areas: Mapping[str, str], now: dat
     """A station of the API; `areas`: their names by id."""
     known = feature["properties"]
     zone = ZoneInfo(known["timezone"])
-    longitude, latitude = feature["geometry"]["coordinates"][:2]
     past = [one for one in known["directions"] if one["from"] is None or local(one["from"], zone) <= now]
     current = past[-1] if past else {}
     labels = {key: current[key] for key in ("in", "out") if current.get(key)}
@@ -487,8 +486,7 @@ def station_facts(feature: Mapping[str, Any], areas: Mapping[str, str], now: dat
         id=str(feature["id"]),
         name=str(known["name"]),
         timezone=str(known["timezone"]),
-        longitude=float(longitude),
-        latitude=float(latitude),
+        position=position_of(feature, t),
         labels=labels,
         meanings=tuple(
             Meaning(

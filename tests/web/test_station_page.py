@@ -242,6 +242,11 @@ def test_every_page_bears_each_past(city: City, path: str, told: list[str]) -> N
     assert [words for words in told if words not in text] == [], text[:4000]
 
 
+def test_where_nothing_was_ever_measured_no_sensor_is_said_to_count(city: City) -> None:
+    """The lead counts the places at which somebody was ever counted."""
+    assert "An 3 Stellen zählen Sensoren" in get(city, "/")
+
+
 def test_ten_years_are_shown_by_the_month(city: City) -> None:
     """Without being asked, and without reading minutes: some 120 values with their sum."""
     today = datetime.now(BERLIN).date()

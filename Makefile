@@ -8,7 +8,7 @@ SEED    ?=
 WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test again test-full soak check format bench screenshots lock wheel clean
+.PHONY: help demo test test-full soak check format bench screenshots lock wheel clean
 
 help: ## this text
 	@echo "footfall: counts of passages, from the sensor's serial line to open data"
@@ -21,12 +21,9 @@ demo: ## start the simulated city on this machine: http://127.0.0.1:8000 (Ctrl-C
 	@$(PYTHON) tools/setup.py demo --venv $(VENV)
 	@exec $(BIN)/footfall-demo $(ARGS)
 
-test: ## run every test with small seeded counts (about 15 minutes on two cores)
+test: ## run every test with small seeded counts (about 20 minutes on two cores)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
-
-again: ## run once more, one at a time, what failed last
-	@$(BIN)/python -m pytest -n 0 --last-failed --last-failed-no-failures none $(ARGS)
 
 test-full: ## the same and the large counts (under an hour)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,21 @@ def compare(
     wiring: Wiring,
     *,
     live_since: int,
+    began: datetime,
     for_s: float,
     past_done: Callable[[], bool],
     stop_senders: Callable[[], object],
 ) -> bool | None:
     """Count for `for_s` seconds from the first stored count of every counter on, then compare, and show the table.
 
+    `began` is a moment before anything of this run could be stored: what was stored later is this run's.
     `stop_senders` stops counters and boxes: the last comparison is made when nobody can send any more. Returns whether
     there is no difference; None if somebody asked to stop before that was known.
 
     Raises:
         FailedError: counters do not report, or the simulator does not obey.
     """
-    run = BoundedRun(supervisor, terminal, wiring, live_since)
+    run = BoundedRun(supervisor, terminal, wiring, live_since, began)
     steps = (run.await_first_counts, lambda: run.count_for(for_s), run.send_people_home, run.await_arrival)
     for step in steps:
         step()
@@ -56,12 +58,14 @@ def compare(
 class BoundedRun:
     """The steps of a bounded run. Each returns early when somebody asks to stop."""
 
-    def __init__(self, supervisor: Supervisor, terminal: Terminal, wiring: Wiring, live_since: int) -> None:
+    def __init__(
+        self, supervisor: Supervisor, terminal: Terminal, wiring: Wiring, live_since: int, began: datetime
+    ) -> None:
         self._supervisor = supervisor
         self._terminal = terminal
         self._wiring = wiring
         self._live_since = live_since
-        self._began = datetime.now(UTC)
+        self._began = began
 
     def await_first_counts(self) -> None:
         """Wait until something of this run is stored from every counter."""

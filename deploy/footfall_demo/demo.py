@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Literal
@@ -153,6 +154,7 @@ class Demo:
         past = self._past()
         wiring = self._wiring()
         wiring.write()
+        began = datetime.now(UTC)
         self._start_processes(wiring)
         self._await_page(wiring)
         self._greet(wiring)
@@ -168,6 +170,7 @@ class Demo:
                 self._terminal,
                 wiring,
                 live_since=self._live_since,
+                began=began,
                 for_s=options.for_s,
                 past_done=lambda: writer is None or writer.done,
                 stop_senders=self._stop_senders,

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from typing import Any
 
 import paho.mqtt.publish
 import psutil
+import psycopg
 import pytest
 
 from footfall_demo.broker import find_mosquitto
@@ -292,6 +294,32 @@ def test_a_minute_without_difference(start: Callable[..., RunningDemo], kind: st
     assert demo.end(300) == 0, "\n".join(demo.said)
     assert sums(demo)[2] == 0
     assert demo.processes() == []
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_a_counter_that_is_stored_before_the_page_answers_is_heard(start: Callable[..., RunningDemo]) -> None:
+    """A bounded run waits for the first counts of every counter, also if they came while the API was still starting."""
+    demo = start("--for", "3", "--history", "0")
+    settings = str(demo.data / "api.toml")
+
+    def api() -> list[psutil.Process]:
+        return [process for process, words in demo.command_lines().items() if settings in words]
+
+    wait_until(lambda: bool(api()), timeout=60, what="the API to be started")
+    [process] = api()
+    process.suspend()
+    try:
+        dsn = tomllib.loads((demo.data / "ingest.toml").read_text("utf-8"))["database"]["dsn"]
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            heard = "SELECT count(DISTINCT sensor) FROM stream WHERE node IS NOT NULL"
+            wait_until(
+                lambda: connection.execute(heard).fetchall() == [(6,)], timeout=50, every=0.2, what="counts of all"
+            )
+    finally:
+        process.resume()
+
+    assert demo.end(200) == 0, "\n".join(demo.said)
 
 
 @pytest.mark.full

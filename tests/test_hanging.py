@@ -41,7 +41,7 @@ def test_a_hanging_test_says_where_and_the_others_go_on(tmp_path: Path) -> None:
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

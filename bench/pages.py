@@ -43,17 +43,20 @@ class Size:
 TINY = Size(days=3, rounds=1)
 
 # Notes the moment at which a page is as it should be: scripts have run, charts are drawn, the live stream is there.
+# It looks from DOMContentLoaded on, which comes after the scripts, and leaves the browser alone until then.
 READY = """() => {
     const check = () => {
         const light = document.querySelector('#light');
-        const ready = document.readyState !== 'loading' && (!light || light.dataset.state === 'on')
+        const ready = (!light || light.dataset.state === 'on')
             && [...document.querySelectorAll('.plot-box')].every((box) => box.dataset.drawn)
             && [...document.querySelectorAll('#plot')].every((box) => box.querySelector('svg'));
         if (ready && !window.benchReady) { window.benchReady = performance.now(); observer.disconnect(); }
     };
     const observer = new MutationObserver(check);
-    observer.observe(document, { attributes: true, childList: true, subtree: true });
-    addEventListener('DOMContentLoaded', check);
+    addEventListener('DOMContentLoaded', () => {
+        observer.observe(document, { attributes: true, childList: true, subtree: true });
+        check();
+    });
 }"""
 
 # In milliseconds since the page was asked for. `drawn`: the longest chart, from the moment its data and the library are

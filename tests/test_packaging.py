@@ -74,6 +74,7 @@ def test_the_wheel_carries_what_is_not_python(wheel: Path) -> None:
         "footfall_api/templates/",
         "footfall_api/messages/",
         "footfall_api/static/vendor/",
+        "footfall_api/static/bundle/",
         "footfall_demo/jena/stations.geojson",
         "footfall_demo/jena/areas.geojson",
         "footfall_demo/jena/streets.geojson",

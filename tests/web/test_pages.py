@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from footfall_api.pages.example import example_report
-from footfall_api.pages.frame import STATIC, Pages, Tiles, modules_of, security_headers
+from footfall_api.pages.frame import STATIC, Pages, Tiles, scripts_folder, security_headers
 from footfall_api.settings import ApiSettings
 from footfall_contract.report import REPORT_FIELDS, decode, encode_cbor
 from footfall_testing.web_city import JENA, City, CityMaker, at_noon, feature, this_minute
@@ -119,23 +119,15 @@ def test_text_is_packed_once_and_parts_are_parts_of_the_file(city: City) -> None
     assert httpx.head(url, timeout=20).headers["Content-Length"] == str(len(sent))
 
 
-def test_what_a_script_imports_is_named_before_it(city: City, tmp_path: Path) -> None:
-    """A page hints at the modules its script will ask for, each once and none that is only loaded when needed."""
-    (tmp_path / "a.js").write_text(
-        'import { b } from "./b.js";\nimport {\n  c,\n} from "./lib/c.js";\nimport("./d.js");\n'
-    )
-    (tmp_path / "b.js").write_text('export { e } from "./e.js";\nimport "./a.js";\n')
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib/c.js").write_text('// import { f } from "./f.js";\nimport { e } from "../e.js";\n')
-    (tmp_path / "e.js").write_text("")
-
-    assert modules_of("a.js", tmp_path) == ("b.js", "lib/c.js", "e.js")
-
+def test_a_page_needs_one_file_of_ours_to_run(city: City, tmp_path: Path) -> None:
+    """Its script is bundled with what it imports; where nothing is bundled, the modules themselves are named."""
     page = get(city, "/").text
-    hints = re.findall(r'<link rel="modulepreload" href="/static/\w+/js/([^"]+)">', page)
-    assert sorted(hints) == sorted(modules_of("now.js"))
-    assert {"live.js", "words.js"} <= set(hints)
-    assert page.index("modulepreload") < page.index('<script type="module"')
+    scripts = re.findall(r'<script type="module" src="([^"]+)"', page)
+
+    assert [script.rpartition("/")[2] for script in scripts] == ["now.js"]
+    assert "/bundle/" in scripts[0], "a script has changed since it was bundled: run tools/web_assets.py"
+    assert httpx.get(city.url + scripts[0], timeout=20).headers["Content-Type"].startswith("text/javascript")
+    assert scripts_folder(tmp_path) == "js"
 
 
 def test_an_address_that_is_none(city: City) -> None:

@@ -9,8 +9,6 @@ import gzip
 import hashlib
 import json
 import logging
-import posixpath
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -38,8 +36,6 @@ STATIC: Final = Path(__file__).parents[1] / "static"
 _A_YEAR: Final = "public, max-age=31536000, immutable"
 _PACKED: Final = (".css", ".js", ".mjs", ".svg", ".txt")
 """Names of files that are smaller when they are packed."""
-_IMPORT: Final = re.compile(r'^(?:import|export)\b[^;"]*"(\.{1,2}/[\w./-]+)";', re.MULTILINE)
-_SCRIPT: Final = re.compile(r'<script type="module" src="[^"]*/js/([\w/-]+\.js)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +74,7 @@ class Pages:
     def __init__(self, settings: ApiSettings, version: str, pages: Sequence[Page]) -> None:
         self.settings = settings
         self.version = version
+        self.scripts = scripts_folder()
         self.pages = {page.key: page for page in pages}
         self.tiles = _tiles(settings)
         self.headers = security_headers(self.tiles)
@@ -150,20 +147,18 @@ def _packed(path: str, tag: str) -> bytes:  # noqa: ARG001  # with another ETag 
     return gzip.compress(Path(path).read_bytes(), 9, mtime=0)
 
 
-@lru_cache(maxsize=256)
-def modules_of(script: str, folder: Path = STATIC / "js") -> tuple[str, ...]:
-    """What `script` imports as it is loaded, and what that imports: names of scripts in `folder`, the nearest first.
+def scripts_folder(static: Path = STATIC) -> str:
+    """Where browsers get the pages' scripts: each in one file with all that it imports, or the modules as they are.
 
-    What a script imports only when it needs it (``import(…)``) is not among them.
+    ``tools/web_assets.py`` makes the one file. Where it has not done so, or a script has changed since, the modules
+    themselves are right and slower.
     """
-    found: list[str] = [script]
-    for name in found:
-        file = folder / name
-        if file.is_file():
-            named = _IMPORT.findall(file.read_text(encoding="utf-8"))
-            others = dict.fromkeys(posixpath.normpath(posixpath.join(posixpath.dirname(name), way)) for way in named)
-            found += [other for other in others if other not in found]
-    return tuple(found[1:])
+    try:
+        sums = [line.split() for line in (static / "bundle/SHA256SUMS").read_text(encoding="ascii").splitlines()]
+        fresh = all(hashlib.sha256((static / "js" / name).read_bytes()).hexdigest() == sum_ for sum_, name in sums)
+    except OSError:
+        fresh = False
+    return "bundle" if fresh else "js"
 
 
 def _tiles(settings: ApiSettings) -> Tiles | None:
@@ -272,10 +267,9 @@ class Here:
             (code, catalogue(code)("language.own"), self.url(key, *more, language=code) + tail) for code in LANGUAGES
         ]
 
-    def modules(self, head: str) -> list[str]:
-        """The addresses of what the scripts named in `head` import, so that browsers need not read them to learn it."""
-        names = [name for script in _SCRIPT.findall(head) for name in modules_of(script)]
-        return [f"{self.static}/js/{name}" for name in dict.fromkeys(names)]
+    def script(self, name: str) -> str:
+        """The address of a script: ``here.script("now")``."""
+        return f"{self.static}/{self.pages.scripts}/{name}.js"
 
     async def ask(self, path: str, **query: object) -> Any:
         """The JSON that the API answers to this very visitor: ``await here.ask("stations/markt/counts", to="…")``.

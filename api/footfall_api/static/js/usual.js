@@ -93,7 +93,7 @@ function change({ count, usual }, rules, words) {
   if (count === null || usual === null || usual < rules.leastUsual) return "";
   const percent = halfUp((count / usual - 1) * 100);
   const sign = percent > 0 ? "+" : percent < 0 ? "\u2212" : "±";
-  return ` (${sign}${words.percents.format(Math.abs(percent) / 100)})`;
+  return ` (${sign}${words.percent(Math.abs(percent) / 100)})`;
 }
 
 /** @param {Beside | null} beside @param {Rules} rules @param {Words} words */

@@ -1,15 +1,20 @@
 // Sentences, numbers and times in the page's language. The sentences come with the page; Intl writes the rest.
 
 export class Words {
+  // Making a formatter is slow, using one is not: each is made when it is first wanted, and kept.
+  /** @type {Intl.PluralRules | undefined} */
+  #plural;
+  /** @type {Intl.NumberFormat | undefined} */
+  #numbers;
+  /** @type {Intl.NumberFormat | undefined} */
+  #percents;
+  /** @type {Map<string, Intl.DateTimeFormat>} */
+  #clocks = new Map();
+
   /** @param {Pick<Told, "locale" | "words">} told */
   constructor({ locale, words }) {
     this.words = words;
-    this.plural = new Intl.PluralRules(locale);
     this.locale = locale;
-    this.numbers = new Intl.NumberFormat(locale);
-    this.percents = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 });
-    /** @type {Map<string, Intl.DateTimeFormat>} */
-    this.clocks = new Map();
   }
 
   /**
@@ -22,7 +27,8 @@ export class Words {
   t(key, values = {}, n = null) {
     let entry = this.words[key];
     if (typeof entry === "object") {
-      const form = n === null ? "other" : this.plural.select(n);
+      this.#plural ??= new Intl.PluralRules(this.locale);
+      const form = n === null ? "other" : this.#plural.select(n);
       entry = (form === "one" ? entry.one : null) ?? entry.other;
       values = { count: n === null ? "" : this.number(n), ...values };
     }
@@ -31,7 +37,8 @@ export class Words {
 
   /** @param {number} value */
   number(value) {
-    return this.numbers.format(value);
+    this.#numbers ??= new Intl.NumberFormat(this.locale);
+    return this.#numbers.format(value);
   }
 
   /**
@@ -40,7 +47,8 @@ export class Words {
    */
   percent(share) {
     // 0.29 × 100 is a little less than 29 to a computer, and 29 % all the same.
-    return this.percents.format(Math.trunc(share * 100 + 1e-9) / 100);
+    this.#percents ??= new Intl.NumberFormat(this.locale, { style: "percent", maximumFractionDigits: 0 });
+    return this.#percents.format(Math.trunc(share * 100 + 1e-9) / 100);
   }
 
   /**
@@ -64,14 +72,13 @@ export class Words {
   }
 
   /**
-   * Making a formatter is slow, using one is not.
    * @param {Intl.DateTimeFormatOptions} form
    * @param {string} [zone]
    */
   #format(form, zone) {
     const key = JSON.stringify([form, zone]);
-    const known = this.clocks.get(key) ?? new Intl.DateTimeFormat(this.locale, { ...form, timeZone: zone });
-    this.clocks.set(key, known);
+    const known = this.#clocks.get(key) ?? new Intl.DateTimeFormat(this.locale, { ...form, timeZone: zone });
+    this.#clocks.set(key, known);
     return known;
   }
 }

@@ -26,6 +26,13 @@ DAYS = 60
 SETTLED_MS = 3000
 """So long a page may go on loading before its picture is taken as it is: a live stream never ends."""
 
+# A browser leaves out what is far below the window until it comes near; a picture of all of it wants it now.
+ALL_OF_IT = """() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync('* { content-visibility: visible !important; }');
+    document.adoptedStyleSheets.push(sheet);
+}"""
+
 
 class Failed(Exception):  # noqa: N818  # what happened, not a kind of error
     """There are no pictures; the message says what to do."""
@@ -106,6 +113,7 @@ def _take(browser: Browser, city: Shown, shot: Shot, folder: Path) -> str | None
         response = page.goto(city.url + view.path)
         with contextlib.suppress(BrowserError):
             page.wait_for_load_state("networkidle", timeout=SETTLED_MS)
+        page.evaluate(ALL_OF_IT)
         folder.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=folder / shot.name, full_page=True)
     except BrowserError as error:

@@ -148,7 +148,7 @@ def test_an_imported_past_shows_its_last_day() -> None:
     )
 
     assert (view.status, view.today.text) == ("last_day", "–")
-    assert view.status_text == "zuletzt gemessen am 31.12.2024 bis 24:00 Uhr: 18.734 Passagen an diesem Tag"
+    assert view.status_text == "zuletzt gemessen am 31.12.2024 bis 24:00 Uhr; Passagen an diesem Tag: 18.734"
 
 
 def test_a_station_that_never_measured() -> None:

@@ -1,15 +1,19 @@
 """The pages over HTTP: what is sent, with which policy, and what it says when there is little to say."""
 
+import asyncio
 import gzip
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from footfall_api.pages.example import example_report
-from footfall_api.pages.frame import STATIC, Pages, Tiles, scripts_folder, security_headers
+from footfall_api.pages.frame import STATIC, Here, Page, Pages, Tiles, scripts_folder, security_headers, serve
 from footfall_api.settings import ApiSettings
 from footfall_contract.report import REPORT_FIELDS, decode, encode_cbor
 from footfall_testing.web_city import JENA, City, CityMaker, at_noon, feature, this_minute
@@ -128,6 +132,27 @@ def test_a_page_needs_one_file_of_ours_to_run(city: City, tmp_path: Path) -> Non
     assert "/bundle/" in scripts[0], "a script has changed since it was bundled: run tools/web_assets.py"
     assert httpx.get(city.url + scripts[0], timeout=20).headers["Content-Type"].startswith("text/javascript")
     assert scripts_folder(tmp_path) == "js"
+
+
+def test_our_own_mistakes_are_told_in_the_pages_dress(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever looks at a page with a fault in it reads a sentence in their language; the log has what went wrong."""
+
+    async def broken(_: Here) -> Response:
+        raise ValueError("no such hour")
+
+    page = Page("now", broken)
+    pages = Pages(ApiSettings(), "v", (page,))
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "path_params": {}}
+    scope["app"] = SimpleNamespace(state=SimpleNamespace(pages=pages))
+
+    for language, heading in (("de", "Da ist etwas schiefgegangen"), ("en", "Something went wrong")):
+        answer = asyncio.run(serve(page, language)(Request(scope)))
+        text = bytes(answer.body).decode()
+        assert answer.status_code == 500
+        assert f"<h1>{heading}</h1>" in text
+        assert "no such hour" not in text
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "no such hour" in caplog.text
 
 
 def test_an_address_that_is_none(city: City) -> None:

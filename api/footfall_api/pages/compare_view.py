@@ -423,7 +423,7 @@ def _finding(series: Sequence[_Measured], means: Mapping[str, float], t: Catalog
     if not means:
         return t("compare.finding_none", len(series))
     first = ranked[0].place
-    most = t("compare.finding_one", name=first.name, mean=t.number(round(means[first.key])))
+    most = t("compare.finding_one", round(means[first.key]), name=first.name)
     if len(ranked) == 1:
         return most
     second, last = ranked[1].place, ranked[-1].place

@@ -329,7 +329,16 @@ async def _serve(page: Page, language: str, request: Request) -> Response:
         log.warning("page without numbers: %s", refused)
     except (psycopg.Error, OSError) as error:
         log.warning("page without numbers: %s", error)
-    return here.page_of("trouble.html", status=503, headers={"Retry-After": "30"})
+    except Exception:
+        log.exception("a page failed: %s", request.url.path)
+        return _trouble(here, "fault", 500)
+    return _trouble(here, "database", 503, {"Retry-After": "30"})
+
+
+def _trouble(here: Here, kind: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Why there is no page, for people."""
+    words = {part: here.t(f"trouble.{kind}.{part}") for part in ("title", "heading", "text")}
+    return here.page_of("trouble.html", status=status, headers=headers, words=words)
 
 
 async def _unknown(here: Here) -> Response:

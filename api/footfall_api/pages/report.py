@@ -1,5 +1,6 @@
 """A report to print: a month, a quarter or a year, a first page with all stations, then a page for each."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +21,9 @@ from footfall_api.pages.report_view import (
     station_report,
 )
 
+AT_ONCE: Final = 3
+"""So many stations are asked about at the same time: the database's other connections are for everybody else."""
+
 
 async def answer(here: Here) -> Response:
     """The page; ``period`` is as in ``2026-10``, ``2026-Q3``, ``2026``, ``station`` may be given several times."""
@@ -38,7 +42,13 @@ async def answer(here: Here) -> Response:
     names = {feature["id"]: feature["properties"]["name"] for feature in features}
     areas = (await here.ask("areas"))["features"]
     names |= {f"area:{area['id']}": area["properties"]["name"] for area in areas}
-    reports = [await _report(here, feature, period, now, names) for feature in chosen]
+    few = asyncio.Semaphore(AT_ONCE)
+
+    async def of(feature: Mapping[str, Any]) -> StationReport:
+        async with few:
+            return await _report(here, feature, period, now, names)
+
+    reports = await asyncio.gather(*map(of, chosen))
     return here.page_of(
         "report.html",
         period=period,

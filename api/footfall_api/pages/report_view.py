@@ -314,7 +314,7 @@ def _finding(name: str, total: Mapping[str, Any], change: Change, mean: float | 
     if total["count"] is None:
         key = "report.finding_no_sensor" if total["reason"] == "not_installed" else "report.finding_nothing"
         return t(key, name=name)
-    found = [t("report.finding_total", name=name, total=_count(total, t))]
+    found = [t("report.finding_total", total["count"], name=name, total=_count(total, t))]
     if mean is not None:
         found.append(t("report.finding_mean", mean=t.number(round(mean))))
     if change.known:

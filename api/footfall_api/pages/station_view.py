@@ -605,7 +605,7 @@ def _week_summary(
         day=day_name(kind, t),
         time=time,
         until=f"{int(time[:2]) + 1:02}:00",
-        median=t.number(round(most)),
+        median=t("station.summary.passages", round(most)),
     )
 
 

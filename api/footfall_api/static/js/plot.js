@@ -662,7 +662,7 @@ function ticksOf(spec, [from, to], width, locale) {
     let text = `${String(at.hour).padStart(2, "0")}:${String(at.minute).padStart(2, "0")}`;
     if (step.name === "year") text = String(at.year);
     else if (step.name === "month") text = month.format(date) + (order === 0 || at.month <= step.length / 43_200 ? `\n${at.year}` : "");
-    else if (step.name === "day" && found.length * step.room > width) text = name.format(date);
+    else if (step.name === "day" && found.length * step.room > width) text = name.format(date).slice(0, found.length * 36 > width ? 2 : 3);
     else if (step.name === "day" && found.length <= 15) text = weekday.format(date);
     else if (step.name !== "clock" || (at.hour === 0 && at.minute === 0)) text = day.format(date);
     const centred = own !== undefined && step.length === own;

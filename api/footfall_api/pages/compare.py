@@ -84,6 +84,7 @@ async def _places(here: Here, form: Asked, places: Sequence[Place], now: datetim
         "downloads": (
             (here.t("compare.csv"), here.data_url("counts", **data, format="csv")),
             (here.t("compare.excel"), here.data_url("counts", **data, format="csv-de", remarks="column")),
+            (here.t("compare.parquet"), here.data_url("counts", **data, format="parquet")),
             (here.t("compare.json"), here.data_url("counts", **data)),
         ),
         "share": here.url(

@@ -23,6 +23,9 @@ MAX_INTERVALS: Final = 5_500_000
 PAGE_INTERVALS: Final = 20_000
 """Intervals on one page of JSON, over all its series: more than two years of hours."""
 
+NAMED_AT_MOST: Final = 5
+"""So many ids that are not there are answered one by one: looking for similar ones takes time."""
+
 MAX_SERIES: Final = 500
 """Stations and areas in one answer."""
 
@@ -139,15 +142,14 @@ def check_known(parameter: str, asked: Sequence[str], known: Collection[str]) ->
     """Refuse ids that are not there.
 
     Raises:
-        QuestionError: it names them all, each with those most like it.
+        QuestionError: it names the first few, each with those most like it, and says how many more there are.
     """
-    unknown = [name for name in asked if name not in known]
+    unknown = [name for name in dict.fromkeys(asked) if name not in known]
     if unknown:
-        raise QuestionError(
-            parameter,
-            "; ".join(f"there is no {parameter} '{name}'{nearest(name, known)}" for name in unknown)
-            + f"; /api/v1/{parameter}s lists those there are",
-        )
+        named = [f"there is no {parameter} '{name}'{nearest(name, known)}" for name in unknown[:NAMED_AT_MOST]]
+        if further := len(unknown) - len(named):
+            named.append(f"nor are there {further} more of those named")
+        raise QuestionError(parameter, "; ".join([*named, f"/api/v1/{parameter}s lists those there are"]))
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -287,6 +287,7 @@ def _as_json(value: Any) -> Any:
     ("path", "asked", "parameter", "sentence"),
     [
         (COUNTS, {"station": "markd,kirche"}, "station", "there is no station 'markd' (did you mean 'markt'?)"),
+        (COUNTS, {"station": "a0,a1,a2,a3,a4,a5,a5,a6"}, "station", "'a4'; nor are there 2 more of those named; /api"),
         (COUNTS, {"station": "xyz,zyx"}, "station", "'xyz'; there is no station 'zyx'; /api/v1/stations lists"),
         (COUNTS, {"area": "zentrums"}, "area", "there is no area 'zentrums' (did you mean 'zentrum'?)"),
         ("/api/v1/remarks", {"area": "x"}, "area", "there is no area 'x'; /api/v1/areas lists"),

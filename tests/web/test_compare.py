@@ -57,7 +57,7 @@ def view(wanted: Asked, *values: dict[str, Any]) -> Any:
     return places_view(wanted, answer, answer, T, ABOUT)
 
 
-MAY = {"first": "2026-05-04", "last": "2026-05-06", "by": "1d"}
+MAY = {"from": "2026-05-04", "to": "2026-05-06", "by": "1d"}
 
 
 def test_only_days_measured_everywhere_are_compared() -> None:
@@ -175,11 +175,11 @@ def test_without_an_address_the_last_four_whole_weeks_are_meant() -> None:
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        ({"first": "morgen"}, "first"),
-        ({"first": "0001-01-01"}, "first"),
-        ({"first": "2026-05-02", "last": "2026-05-01"}, "last"),
-        ({"first": "2026-07-02", "last": "2026-08-01"}, "first"),
-        ({"first": "2002-07-02", "last": "2026-05-01"}, "first"),
+        ({"from": "morgen"}, "from"),
+        ({"from": "0001-01-01"}, "from"),
+        ({"from": "2026-05-02", "to": "2026-05-01"}, "to"),
+        ({"from": "2026-07-02", "to": "2026-08-01"}, "from"),
+        ({"from": "2002-07-02", "to": "2026-05-01"}, "from"),
         ({"station": "<script>"}, "station"),
         ({"by": "5min"}, "by"),
         ({"way": "change", "at": "nope"}, "at"),
@@ -280,7 +280,7 @@ def test_too_few_days_give_no_number(town: City, api: Api) -> None:
 
 def test_places_beside_each_other_are_the_apis(town: City, api: Api) -> None:
     """Sums and downloads are of the very question that the page shows; the first day of summer time has 23 hours."""
-    words = {"station": ["markt", "gasse"], "area": "mitte", "first": "2026-03-23", "last": "2026-04-05"}
+    words = {"station": ["markt", "gasse"], "area": "mitte", "from": "2026-03-23", "to": "2026-04-05"}
     text = page(api, "/vergleich", **words)
 
     assert (
@@ -296,7 +296,7 @@ def test_places_beside_each_other_are_the_apis(town: City, api: Api) -> None:
 def test_by_the_hour_a_day_of_25_hours_has_25_rows(town: City, api: Api) -> None:
     """October's hour that comes twice is two rows."""
     api.now = datetime(2026, 11, 2, 12, tzinfo=UTC)
-    text = page(api, "/vergleich", station="markt", first="2026-10-25", last="2026-10-25", by="1h")
+    text = page(api, "/vergleich", station="markt", by="1h", **{"from": "2026-10-25", "to": "2026-10-25"})
 
     assert text.count('<th scope="row"><time') == 25
     assert "An den gewählten Orten wurde in diesem Zeitraum kein ganzer Tag gemessen" in text
@@ -304,7 +304,7 @@ def test_by_the_hour_a_day_of_25_hours_has_25_rows(town: City, api: Api) -> None
 
 def test_a_remark_is_text_and_not_markup(town: City, api: Api) -> None:
     """Also in the data block of the chart."""
-    text = api.get("/vergleich", station="markt", first="2026-04-01", last="2026-04-30").text
+    text = api.get("/vergleich", station="markt", **{"from": "2026-04-01", "to": "2026-04-30"}).text
 
     assert "<b>Bank" not in text
     assert "Neue &lt;b&gt;Bank" in text
@@ -312,11 +312,11 @@ def test_a_remark_is_text_and_not_markup(town: City, api: Api) -> None:
 
 def test_a_bad_address_is_a_page(town: City, api: Api) -> None:
     """422, the fault beside its field, and no traceback."""
-    response = api.get("/vergleich", first="x", station="nope", weeks="0", at="area:zzz")
+    response = api.get("/vergleich", station="nope", weeks="0", at="area:zzz", **{"from": "x"})
 
     assert response.status_code == 422
     assert "Den Ort „nope“ gibt es hier nicht" in response.text
-    assert 'aria-describedby="fault-first"' in response.text
+    assert 'aria-describedby="fault-from"' in response.text
 
 
 def test_an_empty_city_says_what_to_do(database: str, api: Api) -> None:
@@ -328,7 +328,7 @@ def test_one_station_with_one_day(database: str, api: Api) -> None:
     """It is shown, and a second place is asked for."""
     city = City(database)
     count_days(city, city.counter("markt"), date(2026, 6, 1), 1, 7)
-    text = page(api, "/vergleich", first="2026-06-01", last="2026-06-01", by="1d")
+    text = page(api, "/vergleich", by="1d", **{"from": "2026-06-01", "to": "2026-06-01"})
     city.connection.close()
 
     assert "Markt: im Mittel 14 Passagen je Tag." in text

@@ -21,7 +21,7 @@ from footfall_testing.web_city import JENA, City
 from footfall_testing.windows import SIZES, Browse, needs_chromium, violations, wider_than_the_screen
 
 FIRST = date(2025, 3, 3)
-PLACES = "/vergleich?station=markt&station=kirchplatz&first=2025-03-03&last=2025-03-30"
+PLACES = "/vergleich?station=markt&station=kirchplatz&from=2025-03-03&to=2025-03-30"
 CHANGE = "/vergleich?way=change&at=markt&before=2025-04-07&after=2025-04-09&weeks=4"
 REPORT = "/bericht?period=2025-03"
 
@@ -105,7 +105,7 @@ def test_keys_alone_are_enough(look: Browse) -> None:
     page.keyboard.press("ArrowDown")
     expect(page.locator("#way-change")).to_be_focused()
     expect(page.locator("#at")).to_be_visible()
-    expect(page.locator("#first")).to_be_hidden()
+    expect(page.locator("#from")).to_be_hidden()
     page.keyboard.press("Tab")
     expect(page.locator("#at")).to_be_focused()
     page.keyboard.type("Mar")

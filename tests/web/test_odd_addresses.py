@@ -14,7 +14,7 @@ VALUES = ("", "x", "-1", "9" * 1500, "0001-01-03", "9999-12-31", "%00", "%FF%D9%
 """As they stand in an address."""
 
 NAMES = (
-    *("station", "stations", "area", "from", "to", "first", "last", "before", "after", "weeks", "period", "resolution"),
+    *("station", "stations", "area", "from", "to", "before", "after", "weeks", "period", "resolution"),
     *("split", "format", "remarks", "by", "way", "at", "show", "direction", "form", "week", "page", "tz"),
     # No page asks for these; a function behind one may have an argument of the name.
     *("key", "self", "language", "more", "path", "here"),

@@ -225,7 +225,7 @@ def text_of(html: str) -> str:
         ),
         ("/bericht?period=2025", ["Zehn Jahre", "Ohne Sensor: In diesem Zeitraum war kein Sensor eingebaut."]),
         (
-            "/vergleich?way=places&station=0&station=station&station=a--b&station=zz&first=2025-03-01&last=2025-03-31",
+            "/vergleich?way=places&station=0&station=station&station=a--b&station=zz&from=2025-03-01&to=2025-03-31",
             [
                 "Ein Jahr: im Mittel 300 Passagen",
                 "Verglichen: 18 von 31 Tagen",

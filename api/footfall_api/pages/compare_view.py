@@ -228,16 +228,16 @@ def asked(words: Mapping[str, Sequence[str]], places: Sequence[Place], today: da
     faults: dict[str, str] = {}
     chosen = _chosen(words, places, t, faults)
     default_first, default_last = default_period(today)
-    first = _date("first", typed, t, faults) or default_first
-    last = _date("last", typed, t, faults) or (default_last if "first" not in typed else first + timedelta(days=27))
-    if last < first and not faults.keys() & {"first", "last"}:
-        faults["last"] = t("compare.fault_order")
+    first = _date("from", typed, t, faults) or default_first
+    last = _date("to", typed, t, faults) or (default_last if "from" not in typed else first + timedelta(days=27))
+    if last < first and not faults.keys() & {"from", "to"}:
+        faults["to"] = t("compare.fault_order")
         first, last = default_first, default_last
     if (last - first).days >= MAX_DAYS:
-        faults["first"] = t("compare.fault_long")
+        faults["from"] = t("compare.fault_long")
         first, last = default_first, default_last
-    if first > today and "first" not in faults:
-        faults["first"] = t("compare.fault_future")
+    if first > today and "from" not in faults:
+        faults["from"] = t("compare.fault_future")
         first, last = default_first, default_last
     last = min(last, today)
     by = typed.get("by") or default_step(first, last)

@@ -1,8 +1,9 @@
 """The pages in Chromium on a throttled line: bytes on the first view, and how long until they can be read and used.
 
-The line and the processor are those of a phone with poor reception, as page audits simulate them: 1.6 Mbit/s down, 0.75
-up, 150 ms until an answer begins, a processor four times as slow as this one. The peer is the bare HTML of the same
-page, without any script of ours, in the same run and in turns.
+The line is that of a phone with poor reception, as page audits simulate it: 1.6 Mbit/s down, 0.75 up, 150 ms until an
+answer begins. The processor is slowed down until it is as fast as that of a phone of the middle class, for the first
+page also as that of a cheap one (`bench.phones`). The peer is the bare HTML of the same page, without any script of
+ours, in the same run and in turns.
 """
 
 import contextlib
@@ -14,15 +15,16 @@ from typing import Any
 
 from playwright.sync_api import Browser, CDPSession, Page
 
-from bench import servers, shown
+from bench import phones, servers, shown
 from bench.browser import NO_CHROMIUM, View, chromium, find_chromium, opened, views
+from bench.phones import CHEAP, MIDDLE
 from bench.result import Result
 from bench.shown import STATION, Shown
 from footfall_api.messages import LANGUAGES
 
 TITLE = "the pages in a browser: bytes, and time on a throttled line"
 
-DOWN_BYTES_S, UP_BYTES_S, LATENCY_MS, SLOWER = 1_600_000 / 8, 750_000 / 8, 150, 4
+DOWN_BYTES_S, UP_BYTES_S, LATENCY_MS = 1_600_000 / 8, 750_000 / 8, 150
 FIRST_PAGE = "now"
 MOST_KB = 150
 """What the first page may transfer, the map library not counted."""
@@ -119,9 +121,10 @@ class Traffic:
 
 @dataclass
 class Times:
-    """Of one page, a value a round: kilobytes and requests once, milliseconds."""
+    """Of one page, a value a round: kilobytes and requests once, milliseconds. `slower`: times as slow as here."""
 
     view: View
+    slower: float
     kb: float = 0
     without_map_kb: float = 0
     requests: int = 0
@@ -144,31 +147,40 @@ def run(size: Size) -> Result:
         chromium() as browser,
     ):
         result.servers["browser"] = f"Chromium {browser.version}"
-        measured = [Times(view) for view in views(STATION, languages=LANGUAGES[:1])]
+        middle, cheap = (phones.slowdown(browser, phone) for phone in (MIDDLE, CHEAP))
+        measured = [Times(view, middle[0]) for view in views(STATION, languages=LANGUAGES[:1])]
+        first = Times(next(times.view for times in measured if times.view.key == FIRST_PAGE), cheap[0])
         for _ in range(size.rounds):
-            for times in measured:
+            for times in (*measured, first):
                 _look(browser, city, times)
         for times in measured:
             _tell(result, times)
+        result.figure(f"{FIRST_PAGE}, on a cheap phone: its scripts have run (DOMContentLoaded)", "ms", first.loaded)
+        result.figure(f"{FIRST_PAGE}, on a cheap phone: its bare HTML, without scripts", "ms", first.bare)
         _chart(result, browser, city, size)
     result.notes.append(
         f"Throttled: {DOWN_BYTES_S * 8 / 1e6:g} Mbit/s down, {UP_BYTES_S * 8 / 1e6:g} up, {LATENCY_MS} ms until an "
-        f"answer begins, processor ×{SLOWER} slower; a phone's window of 360×740, nothing kept from before, in German. "
+        f"answer begins; a phone's window of 360×740, nothing kept from before, in German. "
         "Ready: scripts have run, charts are drawn, the live stream is there."
     )
+    for phone, (slower, score) in ((MIDDLE, middle), (CHEAP, cheap)):
+        result.notes.append(
+            f"The processor of {phone.name} scores {phone.score:g} in Lighthouse's BenchmarkIndex. "
+            f"This one, slowed down {slower:.1f} times, scored {score:.0f}."
+        )
     return result
 
 
 @contextlib.contextmanager
 def _window(
-    browser: Browser, city: Shown, view: View, *, throttled: bool, **options: Any
+    browser: Browser, city: Shown, view: View, *, slower: float | None, **options: Any
 ) -> Iterator[tuple[Page, Traffic]]:
-    """A new window, which has never seen a page of ours."""
+    """A new window, which has never seen a page of ours; if the processor is `slower`, then the line is too."""
     context = opened(browser, view, city.token, "phone", **options)
     page = context.new_page()
     session = context.new_cdp_session(page)
     traffic = Traffic(session)
-    if throttled:
+    if slower is not None:
         session.send(
             "Network.emulateNetworkConditions",
             {
@@ -178,7 +190,7 @@ def _window(
                 "uploadThroughput": UP_BYTES_S,
             },
         )
-        session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+        session.send("Emulation.setCPUThrottlingRate", {"rate": slower})
     try:
         yield page, traffic
     finally:
@@ -194,7 +206,7 @@ def _opened(page: Page, city: Shown, view: View) -> None:
 
 def _look(browser: Browser, city: Shown, times: Times) -> None:
     """One round of a page: as it is, and without scripts."""
-    with _window(browser, city, times.view, throttled=True) as (page, traffic):
+    with _window(browser, city, times.view, slower=times.slower) as (page, traffic):
         _opened(page, city, times.view)
         page.wait_for_function("() => window.benchReady")
         found = page.evaluate(TIMES)
@@ -204,7 +216,7 @@ def _look(browser: Browser, city: Shown, times: Times) -> None:
     times.ready.append(found["ready"])
     if found["painted"] is not None:
         times.painted.append(found["painted"])
-    with _window(browser, city, times.view, throttled=True, java_script_enabled=False) as (page, _):
+    with _window(browser, city, times.view, slower=times.slower, java_script_enabled=False) as (page, _):
         page.goto(city.url + times.view.path)
         times.bare.append(page.evaluate("() => performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"))
 
@@ -236,7 +248,7 @@ def _chart(result: Result, browser: Browser, city: Shown, size: Size) -> None:
             continue
         drawn, whole = [], []
         for _ in range(size.rounds):
-            with _window(browser, city, view, throttled=False) as (page, traffic):
+            with _window(browser, city, view, slower=None) as (page, traffic):
                 _opened(page, city, view)
                 page.wait_for_function("() => window.benchReady")
                 found = page.evaluate(TIMES)

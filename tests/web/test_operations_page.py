@@ -73,7 +73,7 @@ def bad(plain_pool: Pool) -> Iterator[City]:
         city = start(opened, plain_pool, [*JENA, empty, new])
         boxes, now = well(city), datetime.now(UTC)
         now_s = int(now.timestamp())
-        boxes.status("jena-nord", "offline", since=now - timedelta(days=3), at=now - timedelta(hours=3))
+        boxes.status("jena-nord", "offline", since=now - timedelta(days=3), at=now - timedelta(hours=3, seconds=30))
         boxes.health("jena-sued", "markt-1", "silent", since=now_s - 4000, waiting_slots=312)
         boxes.health("jena-sued", "holzmarkt-1", "fault", since=now_s - 720, detail="could not open the <port>")
         boxes.health("jena-sued", "loebderstrasse-1", bad_frames=900)

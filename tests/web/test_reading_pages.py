@@ -134,7 +134,7 @@ def test_fields_on_the_page_are_those_of_real_answers(town: City) -> None:
     """The table of fields has the fields of JSON and the columns of CSV, in their order, and no other."""
     page = get(town, Pages.path("data", "de"))
     (table,) = re.findall(r'data-words="field">(.*?)</table>', page, re.DOTALL)
-    rows = [re.findall(r"<code>(\w+)</code>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]]
+    rows = [re.findall(r"<code>(\w+)</code>", row) for row in re.findall(r"<tr[^>]*>(.*?)</tr>", table, re.DOTALL)[1:]]
     answer = httpx.get(f"{town.url}/api/v1/counts", params={"area": "innenstadt"}, timeout=30).json()
     sheet = httpx.get(
         f"{town.url}/api/v1/counts", params={"area": "innenstadt", "format": "csv", "remarks": "column"}, timeout=30

@@ -114,6 +114,15 @@ def test_filters_change_the_chart_and_the_address(city: City, browse: Browse) ->
     expect(page.get_by_label("Chart", exact=True)).to_have_value("lines")
 
 
+def test_a_phone_names_the_days_of_a_week(city: City, browse: Browse) -> None:
+    """Words below the axis that do not fit beside each other are shorter, and not fewer than help."""
+    page = browse(city, "/station/markt?from=2025-03-03&to=2025-03-09", size="phone")
+    drawn(page)
+    days = [text for text in page.locator('[data-plot="course-plot"] svg text').all_text_contents() if "März" in text]
+
+    assert len(days) >= 3, days
+
+
 def test_quick_periods_and_pages_change_the_address(city: City, browse: Browse) -> None:
     """Links do what forms do; the fields follow; another station keeps the period."""
     page = browse(city, MARCH + "&resolution=1h")

@@ -603,13 +603,16 @@ function dayNumber({ year, month, day }) {
   return Math.floor(Date.UTC(year, month - 1, day) / 86_400_000);
 }
 
+// So much room a day's words want that begin with the weekday.
+const WITH_WEEKDAY = 88;
+
 const STEPS = [
   ...[1, 5, 10, 15, 30, 60, 120, 180, 360, 720].map((step) => ({
     name: "clock", length: step, room: 58,
     key: (/** @type {Local} */ at) => (dayNumber(at) * 1440 + at.hour * 60 + at.minute) / step,
   })),
-  { name: "day", length: 1440, room: 78, key: (/** @type {Local} */ at) => dayNumber(at) + at.hour / 24 },
-  { name: "day", length: 2880, room: 78, key: (/** @type {Local} */ at) => (dayNumber(at) + at.hour / 24) / 2 },
+  { name: "day", length: 1440, room: 58, key: (/** @type {Local} */ at) => dayNumber(at) + at.hour / 24 },
+  { name: "day", length: 2880, room: 58, key: (/** @type {Local} */ at) => (dayNumber(at) + at.hour / 24) / 2 },
   // 1 January 1970 was a Thursday; weeks begin on Monday.
   { name: "week", length: 10080, room: 64, key: (/** @type {Local} */ at) => (dayNumber(at) + 3 + at.hour / 24) / 7 },
   { name: "week", length: 20160, room: 64, key: (/** @type {Local} */ at) => (dayNumber(at) + 3 + at.hour / 24) / 14 },
@@ -647,14 +650,17 @@ function ticksOf(spec, [from, to], width, locale) {
   /** @type {number[]} */
   let found = [];
   let step = STEPS[0];
+  let pitch = width;
   const minutes = moments.length > 1 ? (Date.parse(spec.x[to - 1]) - Date.parse(spec.x[from])) / 60_000 : 0;
   for (step of STEPS) {
     if (own && step.length < own) continue;
+    // From one step to the next, in pixels.
+    pitch = minutes ? (width * step.length * (1 - 1 / moments.length)) / minutes : width;
     // Far too many to look for each of them.
-    if ((minutes / step.length) * step.room > 4 * width) continue;
+    if (pitch < step.room / 4) continue;
     found = boundaries(moments, step.key);
     if (step.length === 1440 && own === 1440 && found.length <= 14 && found.length * 30 <= width) break;
-    if (found.length * step.room <= width || (found.length <= 2 && width < 160)) break;
+    if (pitch >= step.room || (found.length <= 2 && width < 160)) break;
   }
   return found.map((index, order) => {
     const at = moments[index];
@@ -662,8 +668,8 @@ function ticksOf(spec, [from, to], width, locale) {
     let text = `${String(at.hour).padStart(2, "0")}:${String(at.minute).padStart(2, "0")}`;
     if (step.name === "year") text = String(at.year);
     else if (step.name === "month") text = month.format(date) + (order === 0 || at.month <= step.length / 43_200 ? `\n${at.year}` : "");
-    else if (step.name === "day" && found.length * step.room > width) text = name.format(date).slice(0, found.length * 36 > width ? 2 : 3);
-    else if (step.name === "day" && found.length <= 15) text = weekday.format(date);
+    else if (step.name === "day" && pitch < step.room) text = name.format(date).slice(0, pitch < 36 ? 2 : 3);
+    else if (step.name === "day" && pitch >= WITH_WEEKDAY) text = weekday.format(date);
     else if (step.name !== "clock" || (at.hour === 0 && at.minute === 0)) text = day.format(date);
     const centred = own !== undefined && step.length === own;
     return { at: from + index, label: from + index + (centred ? 0.5 : 0), text };

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -166,6 +167,9 @@ def test_downloads_are_what_is_shown(look: Browse, town: City) -> None:
     } == counted
     excel = str(page.get_by_role("link", name="CSV für Excel").get_attribute("href"))
     assert len(httpx.get(town.url + excel, timeout=20).text.splitlines()) == 1 + 2 * 28
+    parquet = str(page.get_by_role("link", name="Parquet").get_attribute("href"))
+    content = httpx.get(town.url + parquet, timeout=20).content
+    assert pq.read_table(io.BytesIO(content)).num_rows == 2 * 28
 
 
 def test_the_report_has_a_page_for_each_station(look: Browse) -> None:

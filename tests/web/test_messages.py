@@ -159,3 +159,16 @@ def test_an_unknown_key_or_word_is_a_fault() -> None:
         t("a.c")
     with pytest.raises(KeyError):
         t("a.b", time="12")
+
+
+def test_one_passage_is_one_passage() -> None:
+    """Sentences with a number in them say one passage and several passages."""
+    for language, one, many in (("de", "1 Passage", "2 Passagen"), ("en", "1 passage", "2 passages")):
+        t = catalogue(language)
+        for count, said in ((1, one), (2, many)):
+            sentences = (
+                t("compare.finding_one", count, name="Markt"),
+                t("report.finding_total", count, name="Markt", total=t.number(count)),
+                t("station.summary.passages", count),
+            )
+            assert all(re.search(rf"{said}\b", sentence) for sentence in sentences), sentences

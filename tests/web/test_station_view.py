@@ -389,6 +389,8 @@ def test_the_typical_week_says_when_it_is_busiest() -> None:
     assert week.summary == (
         "Am belebtesten ist es meist am Samstag von 11:00 bis 12:00 Uhr: 812 Passagen (Median aus 50 solchen Stunden)."
     )
+    quiet = week_view(profile({("saturday", "11:00"): 1}), MARKT, DE, "Quelle")
+    assert "bis 12:00 Uhr: 1 Passage (Median" in quiet.summary
     assert len(week.plot.x) == 24
     assert len(week.plot.y) == 8
     assert list(week.plot.series[0].values)[3] == 0

@@ -16,6 +16,7 @@ from typing import Final
 from fastapi import Request
 
 from footfall_api.problems import Problem
+from footfall_api.publication import LIFTED, Publication
 from footfall_api.settings import ApiSettings
 
 _BEARER: Final = "bearer"
@@ -53,6 +54,16 @@ def is_unlimited(request: Request) -> bool:
             headers={"WWW-Authenticate": "Bearer"},
         )
     return True
+
+
+def rules_for(request: Request) -> Publication:
+    """The publication rules as they hold for this request.
+
+    Raises:
+        Problem: a token was sent that is not the operator's.
+    """
+    rules: Publication = request.app.state.rules
+    return LIFTED if is_unlimited(request) else rules
 
 
 def check_operator(request: Request) -> None:

@@ -36,6 +36,8 @@ class Reason(StrEnum):
     NOT_INSTALLED = "not_installed"
     EXCLUDED = "excluded"
     FUTURE = "future"
+    WITHHELD = "withheld"
+    """It may have been measured, and is not public."""
 
 
 class Phase(StrEnum):
@@ -71,6 +73,8 @@ class Evidence:
     """Unmeasured time of which the number of passages is known all the same, from a running total."""
     excluded_s: int = 0
     """Installed time without a number that is to be believed, because somebody excluded it."""
+    withheld_s: int = 0
+    """Installed time without a number that is public; of an interval that has not begun for the public, too."""
     passages: bool = False
     """Whether any passages were counted, whatever their direction and class."""
     always_installed: bool = True
@@ -100,14 +104,24 @@ def judge(evidence: Evidence) -> Answer:
     """The answer that the evidence allows."""
     expected_s, observed_s = evidence.expected_s, min(evidence.observed_s, evidence.expected_s)
     if evidence.phase is Phase.FUTURE:
-        return Answer(State.MISSING, Reason.FUTURE, None, counted=False, final=False)
+        reason = Reason.WITHHELD if evidence.withheld_s else Reason.FUTURE
+        return Answer(State.MISSING, reason, None, counted=False, final=False)
     final = evidence.phase is Phase.SETTLED or (evidence.phase is Phase.ENDED and observed_s >= expected_s)
     if expected_s == 0:
         return Answer(State.MISSING, Reason.NOT_INSTALLED, None, counted=False, final=final)
-    state, reason = _state(evidence, observed_s)
+    state, why = _state(evidence, observed_s)
+    if state is State.MISSING and why == Reason.WITHHELD:
+        return Answer(state, why, None, counted=False, final=False)
     counted = state not in {State.MISSING, State.COARSE}
     coverage = observed_s * _COVERAGE_STEPS // expected_s / _COVERAGE_STEPS
-    return Answer(state, reason, coverage, counted, final)
+    return Answer(state, why, coverage, counted, final)
+
+
+def withheld(answer: Answer) -> Answer:
+    """What is said instead of an answer that is not public; one without a number hides nothing and stays."""
+    if not answer.counted:
+        return answer
+    return Answer(State.MISSING, Reason.WITHHELD, None, counted=False, final=False)
 
 
 def _state(evidence: Evidence, observed_s: int) -> tuple[State, str | None]:
@@ -118,9 +132,10 @@ def _state(evidence: Evidence, observed_s: int) -> tuple[State, str | None]:
     if evidence.recovered_s and _enough(observed_s + evidence.recovered_s, evidence.expected_s):
         return State.RECOVERED, None
     lost_s = {
+        Reason.WITHHELD: evidence.withheld_s,
         Reason.EXCLUDED: evidence.excluded_s,
         Reason.SILENT: evidence.reported_s - observed_s,
-        Reason.NOT_REPORTED: evidence.expected_s - evidence.reported_s - evidence.excluded_s,
+        Reason.NOT_REPORTED: evidence.expected_s - evidence.reported_s - evidence.excluded_s - evidence.withheld_s,
     }
     return State.PARTIAL, max(lost_s, key=lambda reason: lost_s[reason])  # of equals the first
 
@@ -130,8 +145,9 @@ def _unmeasured(evidence: Evidence) -> tuple[State, str | None]:
         return State.RECOVERED, None
     if evidence.cut:
         return State.COARSE, evidence.coarse
-    if evidence.excluded_s * 2 >= evidence.expected_s:
-        return State.MISSING, Reason.EXCLUDED
+    if (evidence.excluded_s + evidence.withheld_s) * 2 >= evidence.expected_s:
+        is_withheld = evidence.withheld_s >= evidence.excluded_s
+        return State.MISSING, Reason.WITHHELD if is_withheld else Reason.EXCLUDED
     return State.MISSING, Reason.SILENT if evidence.reported_s else Reason.NOT_REPORTED
 
 

@@ -5,11 +5,13 @@ is the `Board`). The pages come from `footfall_api.pages.install(app)`, which ad
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import psycopg
 from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
@@ -18,12 +20,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import footfall_contract
 from footfall_api import live, pages, probes, problems, routes, routes_operations, routes_places, routes_summary
 from footfall_api.caching import HEAD_KEY
-from footfall_api.database import conninfo, new_pool, pool_figures
+from footfall_api.database import conninfo, new_pool, pool_figures, snapshot
 from footfall_api.describe import complete
 from footfall_api.feed import BoardFeed
-from footfall_api.question import Format
+from footfall_api.publication import LIFTED, publication_of, unknown_stations
+from footfall_api.question import Format, nearest
 from footfall_api.settings import ApiSettings
+from footfall_api.stations import read_stations
 from footfall_api.telemetry import MeasureRequests, Telemetry
+
+log = logging.getLogger(__name__)
+
+_ASK_AGAIN_S: Final = 5
+"""How long to wait for the database before the names in the publication rules are looked up again."""
 
 _CLOSE_WITHIN_S: Final = 1
 """How long connections that are in use may take to come back when the API stops."""
@@ -57,7 +66,10 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.clock = clock
     app.state.telemetry = telemetry
     app.state.pool = new_pool(settings.database)
-    app.state.feed = BoardFeed(app.state.pool, conninfo(settings.database), clock, telemetry)
+    app.state.rules = publication_of(settings.publication)
+    # What is for everybody to watch: the token lifts nothing here, `local` does.
+    shown = LIFTED if settings.public.local else app.state.rules
+    app.state.feed = BoardFeed(app.state.pool, conninfo(settings.database), clock, telemetry, shown)
     telemetry.watch_pool(lambda: pool_figures(app.state.pool))
 
     problems.install(app)
@@ -93,15 +105,33 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """From the first request to the last: the pool is open and the feed listens."""
     await app.state.pool.open(wait=False)
-    feed = asyncio.create_task(app.state.feed.run(), name="feed")
+    tasks = [
+        asyncio.create_task(app.state.feed.run(), name="feed"),
+        asyncio.create_task(_check_names(app), name="check the names in the publication rules"),
+    ]
     try:
         yield
     finally:
         app.state.feed.close()
-        feed.cancel()
-        with suppress(asyncio.CancelledError):
-            await feed
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await app.state.pool.close(timeout=_CLOSE_WITHIN_S)
+
+
+async def _check_names(app: FastAPI) -> None:
+    """Say aloud if a name in the publication rules is no station's: a slip there publishes what was to be held back."""
+    while True:
+        try:
+            async with snapshot(app.state.pool) as connection:
+                known = [station.id for station in await read_stations(connection)]
+        except (psycopg.Error, OSError):
+            await asyncio.sleep(_ASK_AGAIN_S)
+            continue
+        for name in unknown_stations(app.state.rules, known):
+            log.error("held_back in [publication] names '%s', which is no station%s", name, nearest(name, known))
+        return
 
 
 class AnswerHead:

@@ -5,16 +5,17 @@ are. All of it is one look at the database.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from footfall_api.areas import Area, read_areas
 from footfall_api.counts import ALL, Group, groups_of
 from footfall_api.database import Connection
+from footfall_api.publication import LIFTED, Publication
 from footfall_api.question import Format, Question, check_known
 from footfall_api.remarks import Remark, read_exclusions, read_remarks
 from footfall_api.stations import Station, read_stations
-from footfall_api.tally import Exclusions
+from footfall_api.tally import NOTHING_HIDDEN, Hidden
 from footfall_api.writing import Note, Series
 
 _LONGEST_WORD: Final = 1000
@@ -83,11 +84,13 @@ class Plan:
     series: Sequence[Series]
     """One for each group."""
     remarks: Sequence[Remark]
-    exclusions: Exclusions = field(default_factory=dict)
+    hidden: Hidden = NOTHING_HIDDEN
 
 
-async def plan(connection: Connection, question: Question, places: Places) -> Plan:
-    """The groups of sensors that are counted, and the remarks on that time."""
+async def plan(
+    connection: Connection, question: Question, places: Places, rules: Publication = LIFTED, now_s: int = 0
+) -> Plan:
+    """The groups of sensors that are counted, the remarks on that time, and what of it is hidden by `rules` now."""
     concerned = places.concerned
     remarks = await read_remarks(connection, concerned, places.all_areas, question.from_s, question.to_s)
     groups: list[Group] = []
@@ -104,7 +107,7 @@ async def plan(connection: Connection, question: Question, places: Places) -> Pl
         groups += own
         series += [Series(area.id, area.geometry, _notes(remarks, group, area.stations, area.id)) for group in own]
     exclusions = await read_exclusions(connection, concerned, places.all_areas, question.from_s, question.to_s)
-    return Plan(question, places, groups, series, remarks, exclusions)
+    return Plan(question, places, groups, series, remarks, rules.hidden(concerned, exclusions, now_s))
 
 
 def _notes(remarks: Sequence[Remark], group: Group, stations: Sequence[str], area: str | None) -> tuple[Note, ...]:

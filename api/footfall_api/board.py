@@ -10,15 +10,17 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
+from footfall_api.answers import Reason, State
 from footfall_api.areas import read_areas
 from footfall_api.counts import Group, columns_of, group_answers, groups_of, tally_groups
 from footfall_api.database import Connection
 from footfall_api.intervals import Resolution, interval_of
+from footfall_api.publication import LIFTED, Publication
 from footfall_api.question import Dimension
 from footfall_api.ranges import FAR_S
 from footfall_api.remarks import FOREVER_S, exclusions_of, read_remarks
 from footfall_api.stations import Station, read_stations
-from footfall_api.tally import NOTHING_EXCLUDED, Exclusions, LegTally
+from footfall_api.tally import NOTHING_EXCLUDED, Exclusions, Hidden, LegTally
 
 MINUTES: Final = 60
 """Minutes on the board, the one that is running among them."""
@@ -141,22 +143,26 @@ class _Past:
 class BoardReader:
     """Reads boards. It remembers for a while when silent stations were last heard of, which is slow to find out."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Publication = LIFTED) -> None:
+        self._rules = rules
         self._past: dict[str, _Past] = {}
 
     async def read(self, connection: Connection, now: datetime) -> Board:
-        """The board at `now`. The connection should be in one snapshot."""
-        now_s = int(now.timestamp())
+        """The board at `now`, or as much earlier as the rules have it. The connection should be in one snapshot."""
         stations = await read_stations(connection)
         exclusions = await _exclusions(connection, stations)
+        hidden = self._rules.hidden(stations, exclusions, int(now.timestamp()))
+        now_s = self._rules.known_s(int(now.timestamp()))
         edges_s = _minute_edges(now_s)
-        tallies = await tally_groups(connection, [_parts(station) for station in stations], edges_s, exclusions)
-        today = await _todays(connection, stations, exclusions, now_s)
+        tallies = await tally_groups(connection, [_parts(station) for station in stations], edges_s, hidden)
+        today = await _todays(connection, stations, hidden, now_s)
         boards = []
         for station, found in zip(stations, tallies, strict=True):
             minutes = readings(station, found, edges_s, Resolution.MINUTE, now_s)
+            if not self._rules.has_minutes:
+                minutes = tuple(map(_withheld, minutes))
             measured_s = _last_measured_s(found, edges_s)
-            past = await self._find_past(connection, station, exclusions, measured_s, today[station.id], now_s=now_s)
+            past = await self._find_past(connection, station, hidden, measured_s, today[station.id], now_s=now_s)
             boards.append(_station_board(station, today[station.id], minutes, past, now_s))
         return Board(datetime.fromtimestamp(now_s, UTC), tuple(boards))
 
@@ -164,7 +170,7 @@ class BoardReader:
         self,
         connection: Connection,
         station: Station,
-        exclusions: Exclusions,
+        hidden: Hidden,
         measured_s: int | None,
         today: Reading,
         *,
@@ -175,10 +181,10 @@ class BoardReader:
             return _Past(measured_s, None, now_s)
         known = self._past.get(station.id)
         if known is None or now_s >= known.until_s or measured_s is not None:
-            measured_s = measured_s or await _ever_measured_s(connection, station, exclusions)
+            measured_s = measured_s or await _ever_measured_s(connection, station, hidden)
             last_day = None
             if today.count is None and measured_s is not None:
-                last_day = await _reading_of_day(connection, station, exclusions, measured_s - 1, now_s)
+                last_day = await _reading_of_day(connection, station, hidden, measured_s - 1, now_s)
             known = self._past[station.id] = _Past(measured_s, last_day, now_s + _PAST_FOR_S)
         return known
 
@@ -206,6 +212,14 @@ def readings(
     )
 
 
+def _withheld(reading: Reading) -> Reading:
+    """The same where it is not public."""
+    if reading.count is None:
+        return reading
+    nothing = dict.fromkeys(reading.counts)
+    return Reading(reading.start, reading.end, nothing, None, None, State.MISSING, Reason.WITHHELD, final=False)
+
+
 def _minute_edges(now_s: int) -> list[int]:
     running_s = now_s - now_s % 60
     return list(range(running_s - 60 * (MINUTES - 1), running_s + 61, 60))
@@ -226,7 +240,7 @@ async def _exclusions(connection: Connection, stations: Sequence[Station]) -> Ex
 
 
 async def _todays(
-    connection: Connection, stations: Sequence[Station], exclusions: Exclusions, now_s: int
+    connection: Connection, stations: Sequence[Station], hidden: Hidden, now_s: int
 ) -> dict[str, Reading]:
     """Today's reading by station: one round of statements for each time zone, because it is another day in each."""
     found: dict[str, Reading] = {}
@@ -234,18 +248,18 @@ async def _todays(
         there = [station for station in stations if station.zone == zone]
         edges_s = interval_of(Resolution.DAY, now_s, zone)
         for station, tallies in zip(
-            there, await tally_groups(connection, [_parts(s) for s in there], edges_s, exclusions), strict=True
+            there, await tally_groups(connection, [_parts(s) for s in there], edges_s, hidden), strict=True
         ):
             (found[station.id],) = readings(station, tallies, edges_s, Resolution.DAY, now_s)
     return found
 
 
 async def _reading_of_day(
-    connection: Connection, station: Station, exclusions: Exclusions, instant_s: int, now_s: int
+    connection: Connection, station: Station, hidden: Hidden, instant_s: int, now_s: int
 ) -> Reading:
     """The reading of the local day that an instant is in."""
     edges_s = interval_of(Resolution.DAY, instant_s, station.zone)
-    (tallies,) = await tally_groups(connection, [_parts(station)], edges_s, exclusions)
+    (tallies,) = await tally_groups(connection, [_parts(station)], edges_s, hidden)
     (reading,) = readings(station, tallies, edges_s, Resolution.DAY, now_s)
     return reading
 
@@ -289,12 +303,12 @@ FROM (
 """
 
 
-async def _ever_measured_s(connection: Connection, station: Station, exclusions: Exclusions) -> int | None:
+async def _ever_measured_s(connection: Connection, station: Station, hidden: Hidden) -> int | None:
     """When the station's parts measured last what is to be believed, in UTC unix seconds; None: never."""
     believed = [
         (leg.sensor_key, begin, end)
         for member in _parts(station).members
-        if (leg := member.leg(-FAR_S, FAR_S, exclusions)) is not None
+        if (leg := member.leg(-FAR_S, FAR_S, hidden)) is not None
         for begin, end in leg.believed()
     ]
     asked = {

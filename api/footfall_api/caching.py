@@ -107,7 +107,7 @@ async def version_of(connection: Connection, plan: Plan, tallied: Tallied | None
     question, places = plan.question, plan.places
     if tallied is None:
         edges_s = [question.from_s, question.to_s]
-        tallies: Sequence[Sequence[LegTally]] = await tally_groups(connection, plan.groups, edges_s, plan.exclusions)
+        tallies: Sequence[Sequence[LegTally]] = await tally_groups(connection, plan.groups, edges_s, plan.hidden)
     else:
         tallies = tallied.tallies
     legs = [leg for group in tallies for leg in group]

@@ -14,13 +14,14 @@ from operator import not_
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from footfall_api.answers import SETTLED_AFTER_S, Answer, Evidence, Phase, judge, phase_of
+from footfall_api.answers import SETTLED_AFTER_S, Answer, Evidence, Phase, judge, phase_of, withheld
 from footfall_api.database import Connection, Pool, snapshot
 from footfall_api.intervals import Resolution, interval_of
 from footfall_api.question import Dimension, Question
 from footfall_api.ranges import common, merged, seconds_by_interval, without
+from footfall_api.small import suppressed
 from footfall_api.stations import DIRECTION_WORDS, PART, Installation, Station, directions_of
-from footfall_api.tally import NOTHING_EXCLUDED, Exclusions, Leg, LegTally, classes_counted, tally
+from footfall_api.tally import NOTHING_HIDDEN, Hidden, Leg, LegTally, classes_counted, tally
 from footfall_contract.words import PassageClass
 
 ALL: Final = "all"
@@ -52,6 +53,8 @@ class Column:
     sensor: str
     group: int
     counts: Sequence[int]
+    withheld: frozenset[int] = frozenset()
+    """The intervals whose count is too small to be public."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,13 @@ class Block:
     known: Sequence[Mapping[str, Sequence[int]]]
     """By group, and for a sum over stations by station: what it has in each interval; 0: nothing."""
 
+    def answers_of(self, column: Column) -> Sequence[Answer]:
+        """What is said of each count of a column."""
+        answers = self.answers[column.group]
+        if not column.withheld:
+            return answers
+        return [withheld(answer) if i in column.withheld else answer for i, answer in enumerate(answers)]
+
     def carried(self, group: int, i: int) -> tuple[str, ...]:
         """Which stations a group's sum over stations is made of in the `i`-th interval; empty for one station alone."""
         return tuple(station for station, known in self.known[group].items() if known[i])
@@ -79,10 +89,9 @@ class Member:
     station: str
     installation: Installation
 
-    def leg(self, start_s: int, end_s: int, exclusions: Exclusions = NOTHING_EXCLUDED) -> Leg | None:
-        """Its time within [start_s, end_s), with what of that is excluded; None if it was not installed then."""
-        excluded = exclusions.get((self.station, self.installation.sensor_key), ())
-        return Leg.of(self.station, self.installation, start_s, end_s, excluded)
+    def leg(self, start_s: int, end_s: int, hidden: Hidden = NOTHING_HIDDEN) -> Leg | None:
+        """Its time within [start_s, end_s), with what of that is hidden; None if it was not installed then."""
+        return Leg.of(self.station, self.installation, start_s, end_s, hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +148,7 @@ async def tally_whole(
     groups: Sequence[Group],
     question: Question,
     limit: int,
-    exclusions: Exclusions = NOTHING_EXCLUDED,
+    hidden: Hidden = NOTHING_HIDDEN,
 ) -> Tallied | None:
     """What an answer, or its last page, is made from if that is one piece of at most `limit` intervals; else None.
 
@@ -148,8 +157,8 @@ async def tally_whole(
     edges_s = next(question.pieces(min(_piece_size(groups, question), limit)))
     if edges_s[-1] < question.to_s:
         return None
-    classes = await _classes(connection, groups, question, exclusions)
-    return Tallied(edges_s, await tally_groups(connection, groups, edges_s, exclusions), classes)
+    classes = await _classes(connection, groups, question, hidden)
+    return Tallied(edges_s, await tally_groups(connection, groups, edges_s, hidden), classes)
 
 
 def _piece_size(groups: Sequence[Group], question: Question) -> int:
@@ -167,7 +176,7 @@ async def blocks(
     now_s: int,
     limit: int,
     *,
-    exclusions: Exclusions = NOTHING_EXCLUDED,
+    hidden: Hidden = NOTHING_HIDDEN,
     tallied: Tallied | None = None,
 ) -> AsyncGenerator[Block, None]:
     """The answer to a question about some groups of sensors, in pieces; at most `limit` intervals in all.
@@ -177,17 +186,33 @@ async def blocks(
     """
     if tallied is not None:
         yield await asyncio.to_thread(
-            block, groups, tallied.tallies, tallied.edges_s, question=question, classes=tallied.classes, now_s=now_s
+            block,
+            groups,
+            tallied.tallies,
+            tallied.edges_s,
+            question=question,
+            classes=tallied.classes,
+            now_s=now_s,
+            small_below=hidden.small_below,
         )
         return
     async with snapshot(pool) as connection:
-        classes = await _classes(connection, groups, question, exclusions)
+        classes = await _classes(connection, groups, question, hidden)
     size = min(_piece_size(groups, question), limit)
     for piece in question.pieces(size, min(size, FIRST_INTERVALS)):
         edges_s = piece[: limit + 1]
         async with snapshot(pool) as connection:
-            tallies = await tally_groups(connection, groups, edges_s, exclusions)
-        yield await asyncio.to_thread(block, groups, tallies, edges_s, question=question, classes=classes, now_s=now_s)
+            tallies = await tally_groups(connection, groups, edges_s, hidden)
+        yield await asyncio.to_thread(
+            block,
+            groups,
+            tallies,
+            edges_s,
+            question=question,
+            classes=classes,
+            now_s=now_s,
+            small_below=hidden.small_below,
+        )
         limit -= len(edges_s) - 1
         if limit <= 0:
             return
@@ -197,32 +222,30 @@ async def tally_groups(
     connection: Connection,
     groups: Sequence[Group],
     edges_s: Sequence[int],
-    exclusions: Exclusions = NOTHING_EXCLUDED,
+    hidden: Hidden = NOTHING_HIDDEN,
 ) -> list[list[LegTally]]:
-    """For each group what its sensors have between the edges, without what is excluded."""
-    legs = _legs(groups, edges_s, exclusions)
+    """For each group what its sensors have between the edges, without what is hidden."""
+    legs = _legs(groups, edges_s, hidden)
     found = iter(await tally(connection, [leg for group in legs for leg in group], edges_s))
     return [[next(found) for _ in group] for group in legs]
 
 
-def _legs(groups: Sequence[Group], edges_s: Sequence[int], exclusions: Exclusions) -> list[list[Leg]]:
+def _legs(groups: Sequence[Group], edges_s: Sequence[int], hidden: Hidden) -> list[list[Leg]]:
     """For each group the legs between the first and the last edge."""
     return [
-        [leg for member in group.members if (leg := member.leg(edges_s[0], edges_s[-1], exclusions)) is not None]
+        [leg for member in group.members if (leg := member.leg(edges_s[0], edges_s[-1], hidden)) is not None]
         for group in groups
     ]
 
 
-async def _classes(
-    connection: Connection, groups: Sequence[Group], question: Question, exclusions: Exclusions
-) -> list[int]:
+async def _classes(connection: Connection, groups: Sequence[Group], question: Question, hidden: Hidden) -> list[int]:
     """The classes that the sensors told apart in the time asked for; pedestrians if they counted nobody.
 
     None unless the question tells them apart.
     """
     if Dimension.CLASS not in question.split:
         return []
-    legs = [leg for group in _legs(groups, (question.from_s, question.to_s), exclusions) for leg in group]
+    legs = [leg for group in _legs(groups, (question.from_s, question.to_s), hidden) for leg in group]
     return sorted(await classes_counted(connection, legs, question.from_s, question.to_s)) or [PassageClass.PEDESTRIAN]
 
 
@@ -277,6 +300,9 @@ def group_answers(
     """The answer of a group of sensors for each interval."""
     size = len(edges_s) - 1
     past = [(edges_s[0], min(now_s, edges_s[-1]))]
+    # What has happened and is not public yet: of whole intervals that is a reason, of the running one it is not.
+    delayed = [(edges_s[min(bisect_left(edges_s, now_s), size)], edges_s[-1])]
+    kept = [(found, found.withheld) for found in tallies]
     windows = [common([found.leg.window], past) for found in tallies]
     nowhere = without(past, merged(window for found in windows for window in found))
     # Lists by interval: a year has thousands of intervals, but they are of a few kinds.
@@ -285,7 +311,8 @@ def group_answers(
         _added([found.observed_s for found in tallies], size),
         _added([found.reported_s for found in tallies], size),
         _added([found.recovered_s for found in tallies], size),
-        _added([seconds_by_interval(common(found.excluded, past), edges_s) for found in tallies], size),
+        _added([seconds_by_interval(without(common(found.excluded, past), w), edges_s) for found, w in kept], size),
+        _added([seconds_by_interval(common(w, [*past, *delayed]), edges_s) for _, w in kept], size),
         [*map(bool, _sum(tallies, size))],
         [*map(not_, seconds_by_interval(nowhere, edges_s))],
     )
@@ -364,10 +391,11 @@ def block(
     question: Question,
     classes: Sequence[int],
     now_s: int,
+    small_below: int = 0,
 ) -> Block:
     """The part of an answer between the edges, its columns in order of station, direction, class and sensor.
 
-    Stations are in the order of the groups.
+    Stations are in the order of the groups. Where classes are told apart, counts below `small_below` are withheld.
     """
     size = len(edges_s) - 1
     columns = [
@@ -375,12 +403,41 @@ def block(
         for number, (group, found) in enumerate(zip(groups, tallies, strict=True))
         for column in columns_of(group, number, found, size, split=question.split, classes=classes)
     ]
+    if small_below and Dimension.CLASS in question.split:
+        columns = _without_small(columns, groups, tallies, classes, small_below=small_below)
     stations = {station: i for i, station in enumerate(dict.fromkeys(group.station for group in groups))}
     # Stable: within a direction and class the sensors keep the order of their ids.
     columns.sort(key=lambda column: (stations[column.station], _ORDER[column.direction], _ORDER[column.class_]))
     answers = [group_answers(found, edges_s, question.resolution, question.zone, now_s) for found in tallies]
     known = [_known(group, found, size) for group, found in zip(groups, tallies, strict=True)]
     return Block(edges_s, answers, columns, known)
+
+
+def _without_small(
+    columns: Sequence[Column],
+    groups: Sequence[Group],
+    tallies: Sequence[Sequence[LegTally]],
+    classes: Sequence[int],
+    *,
+    small_below: int,
+) -> list[Column]:
+    """The columns with their small counts withheld, as `small.suppressed` decides for each group."""
+    found: list[Column] = []
+    size = len(columns[0].counts) if columns else 0
+    for number, group in enumerate(groups):
+        # Decided by class and direction, whether the question tells directions apart or not: so answers to both agree.
+        cells = [[_sum(tallies[number], size, d, class_) for d in group.directions] for class_ in classes]
+        hidden = suppressed(cells, size, small_below)
+        places = {CLASS_WORDS[class_]: i for i, class_ in enumerate(classes)}
+        found += [
+            replace(
+                column, withheld=hidden.whole[places[column.class_]] if column.direction == ALL
+                else hidden.by_direction[places[column.class_]],
+            )
+            for column in columns
+            if column.group == number
+        ]  # fmt: skip
+    return found
 
 
 def _known(group: Group, tallies: Sequence[LegTally], size: int) -> dict[str, list[int]]:

@@ -59,8 +59,8 @@ class Value(Closed):
     )
     state: State
     reason: str | None = Field(
-        description="why it was not measured: silent, not_reported, not_installed, excluded, future; with the state "
-        "coarse the finest resolution that has the number"
+        description="why there is no number: silent, not_reported, not_installed, excluded, future, or withheld, which "
+        "is not public; with the state coarse the finest resolution that has the number"
     )
     final: bool = Field(description="the value is not expected to change any more")
     area: str | None = Field(

@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 
 from footfall_api.board import Board, BoardReader, StationBoard
 from footfall_api.database import Pool, snapshot
+from footfall_api.publication import LIFTED, Publication
 from footfall_api.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -88,12 +89,14 @@ class Subscription:
 class BoardFeed:
     """The current board, and its changes. `run` keeps it going; `close` lets all watchers go."""
 
-    def __init__(self, pool: Pool, dsn: str, clock: Callable[[], datetime], telemetry: Telemetry) -> None:
+    def __init__(
+        self, pool: Pool, dsn: str, clock: Callable[[], datetime], telemetry: Telemetry, rules: Publication = LIFTED
+    ) -> None:
         self._pool = pool
         self._dsn = dsn
         self._clock = clock
         self._telemetry = telemetry
-        self._reader = BoardReader()
+        self._reader = BoardReader(rules)
         self._reading = asyncio.Lock()
         self._wake = asyncio.Event()
         self._committed = False

@@ -14,7 +14,7 @@ from footfall_api.database import Connection
 from footfall_api.ranges import seconds_by_interval
 from footfall_api.remarks import read_exclusions
 from footfall_api.stations import PART, Installation, Station, read_stations
-from footfall_api.tally import Leg, tally
+from footfall_api.tally import Hidden, Leg, tally
 
 MOST: Final = 1000
 """Rows of a list."""
@@ -222,7 +222,7 @@ async def _coverage(connection: Connection, stations: Sequence[Station], now_s: 
                 installation,
                 edges_s[0],
                 edges_s[-1],
-                exclusions.get((station.id, installation.sensor_key), ()),
+                Hidden(exclusions),
             )
         )
     ]

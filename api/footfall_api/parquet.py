@@ -75,7 +75,7 @@ class ParquetWriter:
         columns, size = block.columns, len(block.edges_s) - 1
         moments = pa.array([edge_s * 1000 for edge_s in block.edges_s], pa.int64()).cast(_MOMENT)
         rows = pa.array([i for i in range(size) for _ in columns], pa.int64())
-        groups = [block.answers[column.group] for column in columns]
+        groups = [block.answers_of(column) for column in columns]
         answers = [answers[i] for i in range(size) for answers in groups]
         counts = [column.counts for column in columns]
         numbers = [count[i] for i in range(size) for count in counts]

@@ -1,7 +1,7 @@
 """What somebody asks of the counts, checked and with every default filled in, before the counts are read.
 
-The rules of time are those of `times` and `intervals`. Here are the defaults (today, by the hour), the limits (how much
-may be asked for at once, and how fine without the operator's token) and the words of the dimensions.
+The rules of time are those of `times` and `intervals`, what is public those of `publication`. Here are the defaults
+(today, by the hour), how much may be asked for at once, and the words of the dimensions.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -34,14 +34,6 @@ MAX_FEATURES: Final = 10_000
 
 MAX_AHEAD: Final = timedelta(days=367)
 """How far the end may lie ahead: whoever asks for this year on its first day is not refused."""
-
-FINE_WINDOW_S: Final = 24 * 3600
-"""How far back anybody may see counts finer than a quarter of an hour."""
-
-_GRACE_S: Final = 60
-"""A question for exactly 24 hours takes a moment to arrive."""
-
-FINE: Final = frozenset({Resolution.MINUTE, Resolution.FIVE_MINUTES})
 
 
 class Format(StrEnum):
@@ -241,24 +233,6 @@ def check_size(question: Question) -> None:
             f"that is more than {MAX_FEATURES:,} intervals, by {question.resolution}{each}, which is the most that one "
             f"{Format.GEOJSON} has; ask for less time{fewer} or a coarser resolution, or for {Format.CSV} or "
             f"{Format.PARQUET} and join it with /api/v1/stations",
-        )
-
-
-def check_fineness(question: Question, now: datetime) -> None:
-    """Refuse what only the operator may see.
-
-    Raises:
-        TooFineError: intervals finer than a quarter of an hour that began more than 24 hours ago.
-    """
-    if question.resolution not in FINE:
-        return
-    oldest_s = int(now.timestamp()) - FINE_WINDOW_S - _GRACE_S
-    if question.from_s < interval_of(question.resolution, oldest_s, question.zone)[0]:
-        oldest = datetime.fromtimestamp(oldest_s, question.zone).isoformat()
-        raise TooFineError(
-            "resolution",
-            f"counts by {question.resolution} are public for the last 24 hours only (since {oldest}); before that ask "
-            f"for {Resolution.QUARTER_HOUR} or coarser, or send the operator's token",
         )
 
 

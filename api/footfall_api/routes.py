@@ -14,7 +14,7 @@ from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import Response, StreamingResponse
 
 from footfall_api import caching, writing
-from footfall_api.access import is_unlimited
+from footfall_api.access import rules_for
 from footfall_api.asked import Places, Plan, plan, read_place, read_places, remark_json
 from footfall_api.counts import Block, blocks, tally_whole
 from footfall_api.database import Connection, snapshot
@@ -27,7 +27,6 @@ from footfall_api.question import (
     Format,
     Question,
     RemarksIn,
-    check_fineness,
     check_size,
     parse_after,
     parse_names,
@@ -127,7 +126,8 @@ async def station_counts(  # noqa: PLR0917  # FastAPI passes them by name
 ) -> Response:
     """Each interval with its count, how well it was measured, and if not, why not: a gap is a value with null.
 
-    Counts are passages, not persons. Without the operator's token 1min and 5min reach back 24 hours.
+    Counts are passages, not persons. Without the operator's token the rules of publication hold: unless
+    the city has chosen otherwise, 1min and 5min reach back 24 hours.
     """
     asked = _Asked(from_, to, resolution, split, tz, format or preferred(request, _ACCEPTED), remarks, after)
 
@@ -212,18 +212,18 @@ class _Asked(NamedTuple):
 async def _answer(request: Request, asked: _Asked, places: Callable[[Connection], Awaitable[Places]]) -> Response:
     now: datetime = request.app.state.clock()
     now_s = int(now.timestamp())
-    is_public = not is_unlimited(request)
+    rules = rules_for(request)
     async with snapshot(request.app.state.pool) as connection:
         found = await places(connection)
         question = asked.question(found, now)
-        if is_public:
-            check_fineness(question, now)
-        planned = await plan(connection, question, found)
+        rules.check(question, {station.zone for station in found.concerned}, now)
+        planned = await plan(connection, question, found, rules, now_s)
         settings: ApiSettings = request.app.state.settings
-        terms = (settings.public.licence, settings.attribution)
+        terms = (settings.public.licence, settings.attribution, rules)
+        known_s = rules.known_s(now_s)
         limit = _page(question) if question.format is Format.JSON else 10**9
-        tallied = await tally_whole(connection, planned.groups, question, limit, planned.exclusions)
-        version = await caching.version_of(connection, planned, tallied, terms, now_s)
+        tallied = await tally_whole(connection, planned.groups, question, limit, planned.hidden)
+        version = await caching.version_of(connection, planned, tallied, terms, known_s)
     headers = {
         **version.headers(),
         "Cache-Control": "private, no-cache" if "Authorization" in request.headers else "public, no-cache",
@@ -239,7 +239,7 @@ async def _answer(request: Request, asked: _Asked, places: Callable[[Connection]
     if caching.is_head(request):
         return Response(headers=headers, media_type=media_type)
     pool = request.app.state.pool
-    counted = blocks(pool, planned.groups, question, now_s, limit, exclusions=planned.exclusions, tallied=tallied)
+    counted = blocks(pool, planned.groups, question, known_s, limit, hidden=planned.hidden, tallied=tallied)
     first = await anext(counted)  # so that a failure of the database becomes a problem, not half an answer
     return StreamingResponse(_pieces(_writer(sheet), first, counted), headers=headers, media_type=media_type)
 

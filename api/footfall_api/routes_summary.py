@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from footfall_api import caching
-from footfall_api.access import is_unlimited
+from footfall_api.access import rules_for
 from footfall_api.areas import read_areas
 from footfall_api.asked import remark_json
 from footfall_api.counts import Member, blocks, groups_of
@@ -448,16 +448,20 @@ def _over(question: Question, period: Period, resolution: Resolution | None = No
 
 async def _read(request: Request, place: _Place, questions: Sequence[Question], period: Period) -> _Read:
     """What the place counted, without what is excluded, and the remarks on the time."""
-    pool, stations = request.app.state.pool, place.stations
-    now_s = int(_now(request).timestamp())
+    pool, stations, rules = request.app.state.pool, place.stations, rules_for(request)
+    now = _now(request)
+    for question in questions:
+        rules.check(question, {station.zone for station in stations}, now)
+    now_s = int(now.timestamp())
     async with snapshot(pool) as connection:
         areas = await read_areas(connection, shapes=False)
         remarks = await read_remarks(connection, stations, areas, period.from_s, period.to_s)
         exclusions = await read_exclusions(connection, stations, areas, period.from_s, period.to_s)
     groups = groups_of(stations, questions[0].split, together=place.area is not None)
+    hidden, known_s = rules.hidden(stations, exclusions, now_s), rules.known_s(now_s)
     found: list[list[Series]] = []
     for question in questions:
-        parts = [part async for part in blocks(pool, groups, question, now_s, _NO_LIMIT, exclusions=exclusions)]
+        parts = [part async for part in blocks(pool, groups, question, known_s, _NO_LIMIT, hidden=hidden)]
         found.append(await asyncio.to_thread(series_of, parts, groups))
     return _Read(found, remarks)
 
@@ -567,7 +571,7 @@ async def _place(request: Request, named: _Named) -> _Place:
     Raises:
         Problem: there is none, or a token was sent that is not the operator's.
     """
-    is_unlimited(request)  # nothing here is finer than what is public, but a wrong token is refused all the same
+    rules_for(request)  # a wrong token is refused first
     async with snapshot(request.app.state.pool) as connection:
         stations = {station.id: station for station in await read_stations(connection)}
         areas = {area.id: area for area in await read_areas(connection, shapes=False)}

@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 
+from footfall_api.intervals import Resolution
 from footfall_api.streets import read_streets
 from footfall_api.summary.days import check_code
 from footfall_role.settings import MetricsSettings, RoleSettings, Section
@@ -75,6 +76,73 @@ class PublicSettings(Section):
         # Not a validator of the field: a refusal repeats the value that was refused.
         if 0 < len(self.operator_token.get_secret_value()) < MIN_TOKEN_LENGTH:
             raise ValueError(f"operator_token must have at least {MIN_TOKEN_LENGTH} characters, or none")
+        return self
+
+
+class HeldBackSettings(Section):
+    """Counts that are not published."""
+
+    stations: tuple[str, ...] = Field(min_length=1, description="ids of the stations; of others nothing is held back")
+    from_: AwareDatetime | None = Field(
+        default=None, alias="from", description="begin, with its offset, a whole minute; none: since ever"
+    )
+    to: AwareDatetime | None = Field(default=None, description="end, likewise; none: until further notice")
+    reason: str = Field(min_length=1, description="why, in a sentence that is published")
+    reason_en: str = Field(default="", description="the same in English; empty: the same words")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for name, moment in (("from", self.from_), ("to", self.to)):
+            if moment is not None and (moment.second or moment.microsecond):
+                raise ValueError(f"{name} must be a whole minute; it is {moment.isoformat()}")
+        if self.from_ is not None and self.to is not None and self.to <= self.from_:
+            raise ValueError(f"to ({self.to.isoformat()}) is not after from ({self.from_.isoformat()})")
+        return self
+
+
+FINEST: Final = (
+    Resolution.MINUTE,
+    Resolution.FIVE_MINUTES,
+    Resolution.QUARTER_HOUR,
+    Resolution.HALF_HOUR,
+    Resolution.HOUR,
+)
+"""What may be the finest that is public. Hours always are: without them the pages would say nothing."""
+
+
+class PublicationSettings(Section):
+    """Which counts are published, for every way that leads to them alike."""
+
+    finest: Resolution = Field(default=Resolution.QUARTER_HOUR, description="finest intervals for all time; 1h at most")
+    recent: Resolution = Field(default=Resolution.MINUTE, description="finest intervals of the last recent_hours")
+    recent_hours: int = Field(default=24, ge=0, le=24 * 31, description="0: recent means nothing")
+    delay_minutes: int = Field(default=0, ge=0, le=7 * 24 * 60, description="counts are public so much later")
+    small_below: int = Field(
+        default=0, ge=0, le=1000, description="where classes are told apart no count from 1 to this minus 1; 0: all"
+    )
+    fineness_reason: str = Field(default="", description="why no finer, in a sentence that is published")
+    fineness_reason_en: str = Field(default="", description="the same in English; empty: the same words")
+    delay_reason: str = Field(default="", description="why delayed; required with delay_minutes")
+    delay_reason_en: str = Field(default="", description="the same in English; empty: the same words")
+    small_reason: str = Field(default="", description="why no small counts; required with small_below")
+    small_reason_en: str = Field(default="", description="the same in English; empty: the same words")
+    held_back: tuple[HeldBackSettings, ...] = Field(default=(), description="stations or times not published")
+
+    @field_validator("finest", "recent")
+    @classmethod
+    def _not_too_coarse(cls, value: Resolution) -> Resolution:
+        if value not in FINEST:
+            raise ValueError(f"must be one of {', '.join(FINEST)}")
+        return value
+
+    @model_validator(mode="after")
+    def _explained(self) -> Self:
+        if self.recent.longest_s > self.finest.longest_s:
+            raise ValueError(f"recent ({self.recent}) must not be coarser than finest ({self.finest})")
+        if self.delay_minutes and not self.delay_reason:
+            raise ValueError("delay_reason is missing: what is not public is published with its reason")
+        if self.small_below > 1 and not self.small_reason:
+            raise ValueError("small_reason is missing: what is not public is published with its reason")
         return self
 
 
@@ -175,6 +243,7 @@ class ApiSettings(RoleSettings):
     http: HttpSettings = Field(default_factory=HttpSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
+    publication: PublicationSettings = Field(default_factory=PublicationSettings)
     city: CitySettings = Field(default_factory=CitySettings)
     map: MapSettings = Field(default_factory=MapSettings)
     metrics: MetricsSettings = Field(

@@ -44,6 +44,20 @@ reaches into them may cover what is asked for.
 NOTHING_EXCLUDED: Final[Exclusions] = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What nobody who asks is given: what is not to be believed, and what is not public."""
+
+    unread: Exclusions = field(default_factory=dict)
+    """The times of which nothing is read, for whichever of the two reasons."""
+    withheld: Exclusions = field(default_factory=dict)
+    """Which of these times are not public; of what is to come it says nothing."""
+    small_below: int = 0
+    """Counts from 1 on and below this are not given where classes are told apart."""
+
+
+NOTHING_HIDDEN: Final = Hidden()
+
 _LONGEST_SPAN_S: Final = 31 * 86_400
 
 
@@ -61,17 +75,27 @@ class Leg:
     from_s: int | None
     to_s: int | None
     excluded: tuple[Range, ...] = ()
+    withheld: tuple[Range, ...] = ()
+    """What of the excluded time is not public."""
 
     @classmethod
     def of(
-        cls, station: str, installation: Installation, start_s: int, end_s: int, excluded: Sequence[Range] = ()
+        cls, station: str, installation: Installation, start_s: int, end_s: int, hidden: Hidden = NOTHING_HIDDEN
     ) -> "Leg | None":
         """The leg of an installation within [start_s, end_s); None if it was not installed then."""
         begin, end = installation.overlap(start_s, end_s)
         if begin >= end:
             return None
+        key = (station, installation.sensor_key)
         return cls(
-            station, installation.sensor_key, begin, end, installation.from_s, installation.to_s, tuple(excluded)
+            station,
+            installation.sensor_key,
+            begin,
+            end,
+            installation.from_s,
+            installation.to_s,
+            tuple(hidden.unread.get(key, ())),
+            tuple(hidden.withheld.get(key, ())),
         )
 
     @property
@@ -103,7 +127,15 @@ class LegTally:
     undivided: set[int] = field(default_factory=set)
     """Intervals with an hour that the installation begins or ends in and of which only the sum is left."""
     excluded: list[Range] = field(default_factory=list)
-    """What of the window has no number because of what is excluded."""
+    """What of the window has no number because of what is excluded or withheld."""
+
+    @property
+    def withheld(self) -> list[Range]:
+        """What of that is not public. A span that is withheld in part is withheld as a whole."""
+        if not self.leg.withheld:
+            return []
+        beside = without(self.excluded, self.leg.excluded)
+        return merged([*common(self.excluded, self.leg.withheld), *beside])
 
     def cell(self, direction: int, class_: int) -> list[int]:
         """The counts of a direction and class, to be added to."""

@@ -154,7 +154,7 @@ class CsvWriter:
         lines = []
         for column in block.columns:
             begin, middle = f"{csv_cell(column.station, d)}{d}", self._middle(column)
-            counts, tails = _shown(column, block.answers[column.group], "", self._tail)
+            counts, tails = _shown(column, block.answers_of(column), "", self._tail)
             if endings:
                 tails = [f"{tail}{self._ending(block, column.group, i)}" for i, tail in enumerate(tails)]
             rows = zip(when, counts, tails, strict=True)
@@ -244,7 +244,7 @@ def _json_rows(block: Block, sheet: Sheet) -> list[str]:
         begin = f'{{"station":{json.dumps(column.station)},"start":"'
         sensor = json.dumps(column.sensor)
         middle = f'","direction":"{column.direction}","class":"{column.class_}","sensor":{sensor},"count":'
-        counts, tails = _shown(column, block.answers[column.group], "null", _json_tail)
+        counts, tails = _shown(column, block.answers_of(column), "null", _json_tail)
         if sheet.has_areas:
             tails = [f"{tail}{_json_area(block, sheet, column.group, i)}" for i, tail in enumerate(tails)]
         rows = zip(when, counts, tails, strict=True)

@@ -14,7 +14,7 @@ from footfall_api.intervals import Resolution
 from footfall_api.question import Dimension, Question
 from footfall_api.settings import ApiSettings, DatabaseSettings
 from footfall_api.stations import read_stations
-from footfall_api.tally import Exclusions
+from footfall_api.tally import NOTHING_HIDDEN, Hidden
 from footfall_testing.city import NOW, Api, City
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -31,7 +31,7 @@ def seen(values: Sequence[dict[str, Any]], *fields: str) -> list[tuple[Any, ...]
 
 
 def block_of(
-    api: Api, stations: Sequence[str], *split: Dimension, together: bool = False, exclusions: Exclusions | None = None
+    api: Api, stations: Sequence[str], *split: Dimension, together: bool = False, hidden: Hidden = NOTHING_HIDDEN
 ) -> Block:
     """Two hours of some stations, on the first of June from ten o'clock on."""
     question = Question(
@@ -43,7 +43,7 @@ def block_of(
             found = [station for station in await read_stations(connection) if station.id in stations]
         groups = groups_of(found, question.split, together=together)
         now_s = int(api.now.timestamp())
-        return await anext(blocks(api.app.state.pool, groups, question, now_s, 2, exclusions=exclusions or {}))
+        return await anext(blocks(api.app.state.pool, groups, question, now_s, 2, hidden=hidden))
 
     found: Block = api.run(ask())
     return found

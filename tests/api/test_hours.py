@@ -20,7 +20,7 @@ from footfall_api.ranges import merged
 from footfall_api.remarks import FOREVER_S, exclusions_of, read_remarks
 from footfall_api.settings import DatabaseSettings
 from footfall_api.stations import read_stations
-from footfall_api.tally import Exclusions
+from footfall_api.tally import Exclusions, Hidden
 from footfall_testing.city import Api, City
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -190,7 +190,7 @@ class Store:
                 found = [one for station in stations for one in await read_stations(connection, station)]
             groups = groups_of(found, split, together=together)
             now_s = begin_s + MINUTES * 60 - 5000
-            parts = blocks(self.pool, groups, question, now_s, 10**6, exclusions=exclusions)
+            parts = blocks(self.pool, groups, question, now_s, 10**6, hidden=Hidden(exclusions))
             return [_plain(block) async for block in parts]
 
         return self.runner.run(answer())
@@ -410,7 +410,7 @@ def excluding(api: Api, resolution: Resolution, *, hours: int = 4) -> list[tuple
         groups = groups_of(stations, frozenset(), together=False)
         exclusions = exclusions_of(remarks, stations)
         now_s = int(api.now.timestamp())
-        return await anext(blocks(api.app.state.pool, groups, question, now_s, 10**6, exclusions=exclusions))
+        return await anext(blocks(api.app.state.pool, groups, question, now_s, 10**6, hidden=Hidden(exclusions)))
 
     found: Block = api.run(ask())
     (column,), (answers,) = found.columns, found.answers

@@ -6,8 +6,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from footfall_api.pages.data_build import Places, Wish, build, first_wish, wish_of
+from footfall_api.publication import LIFTED, publication_of
+from footfall_api.settings import PublicationSettings
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+RULES = publication_of(PublicationSettings())
 PLACES = Places(
     {"markt": "Europe/Berlin", "kirche": "Europe/Berlin", "hafen": "Europe/Lisbon"}, {"zentrum": ("markt", "kirche")}
 )
@@ -20,7 +23,7 @@ def query(path: str) -> dict[str, str]:
 
 def test_nothing_chosen_is_this_month_of_the_first_station() -> None:
     """The form begins with an address that works: by the hour and direction, up to and with today."""
-    built = build(first_wish(["markt"], date(2026, 11, 26)), PLACES, NOW, unlimited=False)
+    built = build(first_wish(["markt"], date(2026, 11, 26)), PLACES, NOW, rules=RULES)
 
     assert built.fault is None
     assert urlsplit(built.path).path == "/api/v1/stations/markt/counts"
@@ -44,7 +47,7 @@ def test_a_query_becomes_the_same_address() -> None:
         "format": ["csv-de"],
         "remarks": ["column"],
     }
-    built = build(wish_of(given), PLACES, NOW, unlimited=False)
+    built = build(wish_of(given), PLACES, NOW, rules=RULES)
 
     assert urlsplit(built.path).path == "/api/v1/counts"
     assert query(built.path) == {
@@ -56,14 +59,14 @@ def test_a_query_becomes_the_same_address() -> None:
         "format": "csv-de",
         "remarks": "column",
     }
-    assert "remarks" not in build(wish_of({**given, "format": ["parquet"]}), PLACES, NOW, unlimited=False).path
+    assert "remarks" not in build(wish_of({**given, "format": ["parquet"]}), PLACES, NOW, rules=RULES).path
 
 
 def test_stations_in_several_zones_name_one() -> None:
     """The API would ask back which is meant; one zone needs no name."""
-    assert "tz=" not in build(Wish(("markt", "kirche")), PLACES, NOW, unlimited=False).path
-    assert query(build(Wish(("markt", "hafen")), PLACES, NOW, unlimited=False).path)["tz"] == "Europe/Berlin"
-    assert query(build(Wish(), PLACES, NOW, unlimited=False).path)["tz"] == "Europe/Berlin"
+    assert "tz=" not in build(Wish(("markt", "kirche")), PLACES, NOW, rules=RULES).path
+    assert query(build(Wish(("markt", "hafen")), PLACES, NOW, rules=RULES).path)["tz"] == "Europe/Berlin"
+    assert query(build(Wish(), PLACES, NOW, rules=RULES).path)["tz"] == "Europe/Berlin"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def test_stations_in_several_zones_name_one() -> None:
 )
 def test_what_the_api_refuses_is_no_address(given: dict[str, list[str]], parameter: str, said: str) -> None:
     """The field at fault is named, with what the API says."""
-    built = build(wish_of({"station": ["markt"], **given}), PLACES, NOW, unlimited=False)
+    built = build(wish_of({"station": ["markt"], **given}), PLACES, NOW, rules=RULES)
 
     assert built.path == ""
     assert built.fault is not None
@@ -96,10 +99,10 @@ def test_a_network_without_limits_may_ask_for_minutes() -> None:
     """As the API behind it does."""
     wish = wish_of({"station": ["markt"], "from": ["2026-03-01"], "to": ["2026-03-02"], "resolution": ["1min"]})
 
-    assert build(wish, PLACES, NOW, unlimited=True).fault is None
-    assert build(wish, PLACES, NOW, unlimited=False).fault is not None
+    assert build(wish, PLACES, NOW, rules=LIFTED).fault is None
+    assert build(wish, PLACES, NOW, rules=RULES).fault is not None
 
 
 def test_an_empty_city_has_an_address_too() -> None:
     """Nothing to choose from is no fault."""
-    assert build(first_wish([], date(2026, 11, 26)), Places({}, {}), NOW, unlimited=False).fault is None
+    assert build(first_wish([], date(2026, 11, 26)), Places({}, {}), NOW, rules=RULES).fault is None

@@ -15,7 +15,7 @@ from footfall_api.pages.frame import Page
 
 PACKAGE = Path(footfall_api.__file__).parent
 SOURCES = [
-    *(PACKAGE / "pages").rglob("*.py"),
+    *PACKAGE.rglob("*.py"),
     *(PACKAGE / "templates").rglob("*.html"),
     *(PACKAGE / "static/js").rglob("*.js"),
 ]

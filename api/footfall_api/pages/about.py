@@ -7,8 +7,8 @@ from starlette.responses import Response
 from footfall_api.pages.about_view import stations_view
 from footfall_api.pages.example import example_report
 from footfall_api.pages.frame import Here, Page
-from footfall_api.pages.places import first_id
-from footfall_api.question import FINE_WINDOW_S
+from footfall_api.pages.places import first_id, names_of
+from footfall_api.publication_words import sentences
 
 
 async def answer(here: Here) -> Response:
@@ -18,7 +18,7 @@ async def answer(here: Here) -> Response:
         "about.html",
         stations=stations_view(stations, here.t),
         report=example_report(first_id(stations) or "markt"),
-        fine_hours=here.t.number(FINE_WINDOW_S // 3600),
+        published=sentences(here.rules, here.t, names_of(stations)),
     )
 
 

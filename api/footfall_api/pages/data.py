@@ -8,7 +8,9 @@ from starlette.responses import Response
 from footfall_api.pages.data_build import PARAMETERS, Places, build, first_wish, wish_of
 from footfall_api.pages.data_view import form_of, limits_of, recipes, shelves, words_of
 from footfall_api.pages.frame import Here, Page
-from footfall_api.pages.places import today_of
+from footfall_api.pages.places import names_of, today_of
+from footfall_api.publication import LIFTED
+from footfall_api.publication_words import sentences
 
 
 async def answer(here: Here) -> Response:
@@ -21,13 +23,13 @@ async def answer(here: Here) -> Response:
         {str(found["id"]): str(found["properties"]["timezone"]) for found in stations},
         {str(found["id"]): found["properties"]["stations"] for found in areas},
     )
-    unlimited = here.settings.public.local
+    rules = here.rules
     first = first_wish(list(places.zones), today)
     given = {name: here.queries(name) for name in PARAMETERS}
     wish = wish_of(given) if any(given.values()) else first
-    built = build(wish, places, now, unlimited=unlimited)
+    built = build(wish, places, now, rules=rules)
     host = here.settings.http.public_url or str(here.request.base_url).rstrip("/")
-    shown = (first, build(first, places, now, unlimited=True)) if built.fault else (wish, built)
+    shown = (first, build(first, places, now, rules=LIFTED)) if built.fault else (wish, built)
     return here.page_of(
         "data.html",
         shelves=shelves(stations, today, here.t, here.data_url),
@@ -37,6 +39,7 @@ async def answer(here: Here) -> Response:
         recipes=recipes(*shown, host, here.t),
         words=words_of(here.t),
         limits=limits_of(here.t),
+        published=sentences(rules, here.t, names_of(stations)),
         today=here.t.date(today),
         has_areas=bool(areas),
         boot=here.boot(),

@@ -12,13 +12,13 @@ from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from footfall_api.intervals import Resolution
+from footfall_api.publication import Publication
 from footfall_api.question import (
     Dimension,
     Format,
     Question,
     QuestionError,
     RemarksIn,
-    check_fineness,
     check_known,
     check_size,
     parse_range,
@@ -106,13 +106,13 @@ def wish_of(given: Mapping[str, Sequence[str]]) -> Wish:
     )
 
 
-def build(wish: Wish, places: Places, now: datetime, *, unlimited: bool) -> Built:
-    """The address, if the API would answer it to anybody; `unlimited`: on a network without limits."""
+def build(wish: Wish, places: Places, now: datetime, *, rules: Publication) -> Built:
+    """The address, if the API would answer it to somebody for whom these rules of publication hold."""
     concerned = _concerned(wish, places)
     zones = sorted({places.zones[name] for name in concerned})
     zone = zones[0] if zones else "UTC"
     try:
-        _check(wish, places, ZoneInfo(zone), now, unlimited=unlimited)
+        _check(wish, places, ZoneInfo(zone), now, rules=rules)
     except QuestionError as error:
         return Built("", Fault(error.parameter, str(error)), zone)
     return Built(path_of(wish, zone if len(zones) > 1 else None), None, zone)
@@ -124,7 +124,7 @@ def _concerned(wish: Wish, places: Places) -> list[str]:
     return [name for name in asked if name in places.zones]
 
 
-def _check(wish: Wish, places: Places, zone: ZoneInfo, now: datetime, *, unlimited: bool) -> None:
+def _check(wish: Wish, places: Places, zone: ZoneInfo, now: datetime, *, rules: Publication) -> None:
     check_known("station", wish.stations, places.zones)
     check_known("area", wish.areas, places.areas)
     resolution = Resolution(_word("resolution", wish.resolution, [*Resolution]))
@@ -141,8 +141,7 @@ def _check(wish: Wish, places: Places, zone: ZoneInfo, now: datetime, *, unlimit
         areas=wish.areas,
     )
     check_size(question)
-    if not unlimited:
-        check_fineness(question, now)
+    rules.check(question, {ZoneInfo(places.zones[name]) for name in _concerned(wish, places)} or {zone}, now)
 
 
 def _word(parameter: str, word: str, known: Sequence[str]) -> str:

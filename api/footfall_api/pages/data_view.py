@@ -14,7 +14,6 @@ from footfall_api.pages import data_recipes
 from footfall_api.pages.data_build import Built, Wish, as_format, path_of
 from footfall_api.pages.places import Feature, zones_of
 from footfall_api.question import (
-    FINE_WINDOW_S,
     MAX_FEATURES,
     MAX_INTERVALS,
     MAX_SERIES,
@@ -253,7 +252,6 @@ def words_of(t: Catalogue) -> Words:
 def limits_of(t: Catalogue) -> Mapping[str, Any]:
     """The numbers in the sentences about limits, as people write them."""
     return {
-        "hours": t.number(FINE_WINDOW_S // 3600),
         "page": t.number(PAGE_INTERVALS),
         "series": t.number(MAX_SERIES),
         "intervals": t.number(MAX_INTERVALS),

@@ -16,7 +16,7 @@ from footfall_api.messages import Catalogue
 MEASURED: Final = "measured"
 COMPLETE: Final = MEASURED_PERCENT / 100
 """Coverage from which the API calls a value measured."""
-REASONS: Final = frozenset({"silent", "not_reported", "not_installed", "excluded"})
+REASONS: Final = frozenset({"silent", "not_reported", "not_installed", "excluded", "withheld"})
 """Why there is no number, as far as there is a sentence for it."""
 DASH: Final = "–"
 """Stands where there is no number; 0 is one."""
@@ -34,6 +34,7 @@ SKIP_KEYS: Final = {
     "not_reported": "skip.not_reported",
     "not_installed": "skip.not_installed",
     "excluded": "skip.excluded",
+    "withheld": "skip.withheld",
     "future": "skip.open",
 }
 """Words of the API for what did not go in, and the sentences for people. Another word is said as ``skip.other``."""

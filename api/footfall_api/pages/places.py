@@ -16,6 +16,11 @@ def first_id(features: Sequence[Feature]) -> str | None:
     return str(features[0]["id"]) if features else None
 
 
+def names_of(features: Sequence[Feature]) -> dict[str, str]:
+    """The names of stations or areas, by id."""
+    return {str(feature["id"]): str(feature["properties"]["name"]) for feature in features}
+
+
 def position_of(station: Feature, t: Catalogue) -> dict[str, str]:
     """Its `latitude` and `longitude` in words: degrees (WGS 84), and on which half of the earth."""
     longitude, latitude = station["geometry"]["coordinates"][:2]

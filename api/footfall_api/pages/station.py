@@ -18,7 +18,6 @@ from footfall_api.pages.now_view import heading
 from footfall_api.pages.station_calendar import CalendarView, calendar_days, calendar_view
 from footfall_api.pages.station_choice import (
     DIRECTIONS,
-    FINE,
     FORMS,
     RESOLUTIONS,
     Choice,
@@ -175,8 +174,9 @@ async def _counts(here: Here, path: str, choice: Choice, now: datetime, zone: Zo
     try:
         return Counts(await here.ask(f"{path}/counts", **query), query)
     except RefusedError as refused:
-        if refused.status == 403 and choice.resolution in FINE:
-            right = tuple(name for name in instead(choice.days) if name not in FINE)
+        if refused.status == 403:
+            finest_s = here.rules.finest.longest_s
+            right = tuple(name for name in instead(choice.days) if RESOLUTIONS[name] >= finest_s)
             return Counts(None, query, Trouble("station.trouble.too_fine", "resolution", {}, right))
         if refused.status >= 500:
             raise

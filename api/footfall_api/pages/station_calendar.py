@@ -16,7 +16,17 @@ from footfall_api.pages.station_view import Interval, intervals_of, period_text
 
 MOST_DAYS: Final = 35
 HOURS: Final = 24
-STATES: Final = ("measured", "partial", "coarse", "missing", "excluded", "not_installed", "skipped", "future")
+STATES: Final = (
+    "measured",
+    "partial",
+    "coarse",
+    "missing",
+    "excluded",
+    "withheld",
+    "not_installed",
+    "skipped",
+    "future",
+)
 """From best to worst as far as one can be better than another; the two last are no gaps."""
 CELL: Final = 10
 """Width and height of a cell in the drawing."""
@@ -53,7 +63,7 @@ def calendar_days(first: date, last: date) -> tuple[date, date]:
 def state_of(interval: Interval) -> str:
     """The state of a cell."""
     if interval.state == "missing":
-        return interval.reason if interval.reason in {"excluded", "not_installed", "future"} else "missing"
+        return interval.reason if interval.reason in {"excluded", "withheld", "not_installed", "future"} else "missing"
     if interval.state in {"coarse", "recovered"}:
         return "coarse"
     return interval.state if interval.state in {"measured", "partial"} else "partial"
@@ -88,6 +98,7 @@ def shape(state: str, hour: int) -> str:
         "coarse": f"M{x} 2h{size}v2h-{size}zM{x} 6h{size}v2h-{size}z",
         "missing": full,
         "excluded": f"{full}M{x} {1 + size}l{size}-{size}",
+        "withheld": f"{full}M{x} 1l{size} {size}",
         "not_installed": f"M{x + size // 2 - 1} {CELL // 2 - 1}h2v2h-2z",
     }.get(state, "")
 
@@ -143,8 +154,12 @@ def _summary(days: Mapping[date, Sequence[str]], t: Catalogue) -> str:
     if not expected:
         return t("station.calendar.never")
     told = t("station.calendar.summary", measured=t.number(measured), hours=t.number(expected))
-    gaps = [day for day, cells in days.items() if any(cell in {"missing", "partial", "excluded"} for cell in cells)]
+    gaps = [
+        day
+        for day, cells in days.items()
+        if any(cell in {"missing", "partial", "excluded", "withheld"} for cell in cells)
+    ]
     if not gaps:
         return told
-    worst = max(gaps, key=lambda day: sum(cell in {"missing", "excluded", "partial"} for cell in days[day]))
+    worst = max(gaps, key=lambda day: sum(cell in {"missing", "excluded", "withheld", "partial"} for cell in days[day]))
     return f"{told} {t('station.calendar.gaps', len(gaps), day=t.day(worst))}"

@@ -21,7 +21,6 @@ RESOLUTIONS: Final = {
     "1mo": 30 * 86_400,
 }
 """What may be chosen, with about how many seconds it lasts."""
-FINE: Final = frozenset({"1min", "5min"})
 DIRECTIONS: Final = ("split", "sum")
 FORMS: Final = ("bars", "lines")
 MOST_INTERVALS: Final = 9_000

@@ -75,11 +75,11 @@ def series_of(blocks: Sequence[Block], groups: Sequence[Group]) -> list[Series]:
             first.class_,
             first.sensor,
             edges_s,
-            [answer for block in blocks for answer in block.answers[first.group]],
+            [answer for block in blocks for answer in block.answers_of(block.columns[n])],
             [
                 count if answer.counted else None
                 for block in blocks
-                for answer, count in zip(block.answers[first.group], block.columns[n].counts, strict=True)
+                for answer, count in zip(block.answers_of(block.columns[n]), block.columns[n].counts, strict=True)
             ],
             [carried[first.group].during(start_s, end_s) for start_s, end_s in pairwise(edges_s)],
         )

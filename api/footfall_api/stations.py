@@ -60,6 +60,8 @@ class Station:
     line: tuple[tuple[float, float], tuple[float, float]] | None
     labels: tuple[Labels, ...]
     installations: tuple[Installation, ...]
+    number: int = 0
+    """The station where ids are integers; it never changes."""
 
     def labels_at(self, instant_s: int) -> dict[str, str]:
         """The labels of the directions that are valid at an instant; empty before the first."""
@@ -113,7 +115,7 @@ def directions_of(installations: Sequence[Installation]) -> tuple[int, ...]:
 
 
 _STATIONS: Final = """
-SELECT id, name, timezone, longitude, latitude, line FROM station
+SELECT id, name, timezone, longitude, latitude, line, number FROM station
 WHERE %(id)s::text IS NULL OR id = %(id)s ORDER BY id
 """
 
@@ -156,8 +158,9 @@ async def read_stations(connection: Connection, station: str | None = None) -> l
             _line(line),
             tuple(labels.get(name, ())),
             tuple(installations.get(name, ())),
+            number,
         )
-        for name, title, zone, longitude, latitude, line in await (
+        for name, title, zone, longitude, latitude, line, number in await (
             await connection.execute(_STATIONS, which)
         ).fetchall()
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-NEWEST = "0007"
+NEWEST = "0008"
 """The last step in ``migrations/versions``."""
 
 

@@ -267,7 +267,7 @@ def hours_of(connection: psycopg.Connection[Any], query: str) -> list[tuple[Any,
     ).fetchall()
 
 
-@pytest.mark.parametrize("steps", [("0003", "0004", "0005", "0006", "0007"), ("head",)])
+@pytest.mark.parametrize("steps", [("0003", "0004", "0005", "0006", "0007", "0008"), ("head",)])
 def test_every_hour_with_minutes_is_to_be_summed_up(second: str, steps: tuple[str, ...]) -> None:
     """Step by step or all at once: what was stored is kept, its hours are dirty, and the sums are those of the minutes.
 

@@ -664,7 +664,7 @@ class _Parser:
         tree = self._expression()
         level = [tree]
         for _ in range(MAX_DEPTH):
-            level = [child for node in level for child in _children(node)]
+            level = [child for node in level for child in children(node)]
             if not level:
                 return tree
         raise LanguageError(self._option, start, f"an expression of more than {MAX_DEPTH} levels; write it flatter")
@@ -948,7 +948,8 @@ def _is_plain(path: Path) -> bool:
     return all(isinstance(step, str) and step[0].isupper() for step in path.steps[:-1])
 
 
-def _children(expression: Expression) -> tuple[Expression, ...]:
+def children(expression: Expression) -> tuple[Expression, ...]:
+    """The expressions that one is made of; not the options of an ``in``."""
     match expression:
         case Unary():
             return (expression.operand,)

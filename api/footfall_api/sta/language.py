@@ -61,6 +61,9 @@ MAX_DEPTH: Final = 64
 MAX_EXPANDS: Final = 8
 """Levels of ``$expand``."""
 
+MAX_STEPS: Final = 16
+"""Steps of a resource path."""
+
 MAX_NODES: Final = 1000
 """Nodes of all trees of one question."""
 
@@ -370,6 +373,8 @@ def parse_path(text: str) -> ResourcePath:
     inside: list[str | int] = []
     suffix = None
     for part in body.split("/") if body else ():
+        if len(segments) + len(inside) >= MAX_STEPS:
+            raise LanguageError("path", start, f"a path of more than {MAX_STEPS} steps; write a shorter one")
         if suffix:
             raise LanguageError("path", start, f"found {_shown(part)} after {suffix}, which ends a path")
         if part.startswith("$"):
@@ -777,17 +782,18 @@ class _Parser:
             message = f"there is no function {_shown(name.text)}{_suggest(name.text, FUNCTIONS)}"
             raise LanguageError(self._option, name.start, message)
         self._count_node(name.start)
-        arguments = []
-        if not self._take(")"):
-            arguments.append(self._expression())
-            while self._take(","):
-                arguments.append(self._expression())
-            self._expect(")", "an operator, ',' or ')'")
+        arguments: list[_Operand] = []
+        while not self._take(")"):
+            arguments.append(_Operand(start=self._token.start, expression=self._expression()))
+            if not self._take(","):
+                self._expect(")", "an operator, ',' or ')'")
+                break
         if not function.least <= len(arguments) <= function.most:
             takes = f"{function.least}" if function.least == function.most else f"{function.least} or {function.most}"
             message = f"{name.word} takes {takes} arguments, found {len(arguments)}"
             raise LanguageError(self._option, name.start, message)
-        return Call(name.word, tuple(arguments))
+        self._check_last(name.word, arguments)
+        return Call(name.word, tuple(argument.expression for argument in arguments))
 
     def _path(self, token: _Token) -> Path:
         self._count_node(token.start)
@@ -799,19 +805,19 @@ class _Parser:
     # what is known without the data
 
     def _check_path(self, names: Sequence[str], entity_set: str, start: int) -> None:
-        for position, name in enumerate(names):
+        at = start
+        for name, after in zip(names, [*names[1:], None], strict=True):
             navigations = NAVIGATIONS[entity_set]
             if name not in navigations:
-                self._check_name(name, entity_set, (*_properties(entity_set), *navigations), start)
-                if name in _CLOSED and names[position + 1 :]:
-                    raise LanguageError(
-                        self._option, start, f"found {_shown(names[position + 1])} after {name}, which has no parts"
-                    )
+                self._check_name(name, entity_set, (*_properties(entity_set), *navigations), at)
+                if name in _CLOSED and after is not None:
+                    message = f"found {_shown(after)} after {name}, which has no parts"
+                    raise LanguageError(self._option, at + len(name) + 1, message)
                 return
             entity_set = navigations[name]
-            start += len(name) + 1
-        message = f"{'/'.join(names)} is an entity; name a property of it, such as {'/'.join(names)}/id"
-        raise LanguageError(self._option, start - 1, message)
+            at += len(name) + 1
+        path = "/".join(names)
+        raise LanguageError(self._option, start, f"{path} is an entity; name a property of it, such as {path}/id")
 
     def _check_name(self, name: str, entity_set: str, known: Iterable[str], start: int) -> None:
         if name not in known:
@@ -838,6 +844,16 @@ class _Parser:
                 raise LanguageError(
                     self._option, other.start, f"{name} is compared with a {kind}; ids are integers: {name} eq 1"
                 )
+
+    def _check_last(self, function: str, arguments: Sequence[_Operand]) -> None:
+        if function == "during" and _kind(arguments[1].expression) not in {"?", "calculation", "interval"}:
+            message = "nothing happens during this; write an interval: 2026-03-01T00:00:00Z/2026-03-02T00:00:00Z"
+            raise LanguageError(self._option, arguments[1].start, message)
+        if function == "st_relate" and isinstance(arguments[2].expression, Literal):
+            pattern = arguments[2].expression.value
+            if not isinstance(pattern, str) or not re.fullmatch("[TFtf*012]{9}", pattern):
+                message = f"{_shown(write(pattern))} is not a pattern; write nine of T, F, *, 0, 1 and 2: 'T*F**F***'"
+                raise LanguageError(self._option, arguments[2].start, message)
 
     # tokens
 
@@ -893,26 +909,12 @@ def _number(text: str) -> int | float:
     return number
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"there is no day {text}: {error}") from error
-
-
-def _clock(text: str) -> time:
-    try:
-        return time.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"there is no time of day {text}: {error}") from error
-
-
 _VALUES: Final[Mapping[str, Callable[[str], Value]]] = {
     "quoted": _quoted,
     "interval": parse_interval,
     "time": parse_time,
-    "date": _day,
-    "clock": _clock,
+    "date": date.fromisoformat,
+    "clock": time.fromisoformat,
     "number": _number,
 }
 """How the tokens that are values are read; each raises ValueError."""

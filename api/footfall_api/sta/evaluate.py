@@ -139,10 +139,10 @@ _FAMILIES: Final[Mapping[type, str]] = {
     float: "number",
     str: "text",
     datetime: "time",
+    Interval: "interval",
     date: "date",
     time: "clock",
     timedelta: "duration",
-    Interval: "interval",
 }
 _SIMPLE: Final = frozenset(_FAMILIES.values()) - {"interval"}
 """Those that Python orders as they are."""

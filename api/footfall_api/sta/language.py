@@ -261,11 +261,12 @@ class Expand:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One step of a resource path: a set, or one entity of it (`key`, or by a navigation to one)."""
+    """One step of a resource path: a set, or one entity of it (by its key, or by a navigation to one)."""
 
     name: str
     entity_set: str
     key: int | None = None
+    """An id, which may be beyond 64 bits: then there is no such entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,11 +426,12 @@ def _segment(part: str, before: Sequence[Segment], start: int) -> Segment:
     if key is None:
         return Segment(name, target[name])
     if name not in ENTITY_SETS:
-        raise LanguageError("path", start, f"{name} is one entity already; leave out ({_shown(key)})")
+        raise LanguageError("path", start, f"{name} is one entity already; leave its id out")
     if not re.fullmatch(r"-?[0-9]+", key):
         raise LanguageError("path", start + len(name) + 1, f"found {_shown(key)} as an id; ids are integers: {name}(1)")
-    digits = key.lstrip("-0")
-    return Segment(name, target[name], int(key) if len(digits) < 20 else _NO_ID)
+    digits = key.lstrip("-0") or "0"
+    number = int(digits) if len(digits) < 20 else _NO_ID
+    return Segment(name, target[name], -number if key.startswith("-") else number)
 
 
 def _step(name: str) -> str | int:

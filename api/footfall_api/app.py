@@ -18,7 +18,17 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import footfall_contract
-from footfall_api import live, pages, probes, problems, routes, routes_operations, routes_places, routes_summary
+from footfall_api import (
+    live,
+    pages,
+    probes,
+    problems,
+    routes,
+    routes_operations,
+    routes_places,
+    routes_sta,
+    routes_summary,
+)
 from footfall_api.caching import HEAD_KEY
 from footfall_api.database import conninfo, new_pool, pool_figures, snapshot
 from footfall_api.describe import complete
@@ -72,9 +82,12 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.feed = BoardFeed(app.state.pool, conninfo(settings.database), clock, telemetry, shown)
     telemetry.watch_pool(lambda: pool_figures(app.state.pool))
 
+    app.state.sta = routes_sta.source_of(app.state)
+
     problems.install(app)
     for module in (routes_places, routes, routes_summary, live, routes_operations):
         app.include_router(module.router, dependencies=[Depends(problems.check_parameters)])
+    app.include_router(routes_sta.router)
     app.include_router(probes.router)
     pages.install(app)
     _describe(app)

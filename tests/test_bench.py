@@ -61,6 +61,7 @@ def _tiny(name: str, folder: Path, server: DatabaseServer) -> dict[str, Any]:
         "disk",
         "pages",
         pytest.param("api", marks=pytest.mark.full),
+        pytest.param("things", marks=pytest.mark.full),
         pytest.param("city", marks=pytest.mark.full),
         pytest.param("workers", marks=pytest.mark.full),
     ],

@@ -430,3 +430,31 @@ def test_what_is_not_public_is_not_here(city: City, database: str) -> None:
         markt = stream(api, "markt", "1h")
         assert markt["phenomenonTime"].endswith("/2026-06-10T10:00:00Z")
         assert any("Der Sensor wird geprüft." in said for said in markt["properties"]["published"])
+
+
+# -- what clients send -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        # QGIS: how many, which geometries, what is in the window
+        ("/Locations?$top=0&$count=true", 0),
+        ("/Locations?$top=0&$count=true&$filter=location/type eq 'Point' or location/geometry/type eq 'Point'", 0),
+        (("/Locations?$top=200&$count=false&$filter=(location/type eq 'Point' or location/geometry/type eq 'Point')"
+         " and (geo.intersects(location, geography'Polygon ((11 50, 12 50, 12 51, 11 51, 11 50))'))"), 4),
+        ("/Things?$top=200&$count=false&$expand=Locations($orderby=id desc;$top=3)", 4),
+        ("/Datastreams?$top=200&$expand=Observations($orderby=phenomenonTime desc;$top=1)", 40),
+        # Masterportal
+        (("/Things?$filter=Datastreams/properties/layerName eq 'Anzahl_Fussgaenger_Zaehlstelle_1-Stunde'"
+         "&$expand=Locations,Datastreams($filter=properties/layerName eq 'Anzahl_Fussgaenger_Zaehlstelle_1-Stunde';"
+         "$expand=Observations($top=1;$orderby=phenomenonTime desc))"), 4),
+        (("/Things?$expand=Locations,Datastreams/Observations($top=1;$orderby=phenomenonTime DESC),"
+         "Datastreams($select=name)"), 4),
+    ],
+)  # fmt: skip
+def test_what_known_clients_send_is_answered(sta: Api, path: str, number: int) -> None:
+    """As QGIS and the Masterportal write it."""
+    response = sta.request("GET", "/sta/v1.1" + path.replace(" ", "%20"))
+    assert response.status_code == 200, response.text
+    assert len(response.json()["value"]) == number

@@ -68,7 +68,7 @@ _TIMES: Final = st.one_of(
     st.datetimes(timezones=st.just(UTC)).map(lambda when: when.replace(fold=0)),
     st.integers(0, 8760).map(lambda n: _YEAR + timedelta(hours=n)),
 )
-_DEGREES: Final = st.floats(-90, 90) | st.integers(-90, 90).map(float)
+_DEGREES: Final = st.integers(-90, 90).map(float) | st.integers(-90 * 10**9, 90 * 10**9).map(lambda n: n / 10**9)
 _SHAPES: Final = (
     st.builds(shapely.Point, _DEGREES, _DEGREES)
     | st.tuples(_DEGREES, _DEGREES, _DEGREES, _DEGREES).map(lambda at: shapely.LineString([at[:2], at[2:]]))
@@ -84,7 +84,7 @@ VALUES: Final[dict[str, SearchStrategy[Any]]] = {
     "interval": st.tuples(_TIMES, _TIMES).map(lambda ends: Interval(*sorted(ends))),
     "duration": st.timedeltas(),
     "date": st.dates(),
-    "time of day": st.times(),
+    "time of day": st.times().map(lambda clock: clock.replace(fold=0)),
     "shape": _SHAPES,
     "condition": st.booleans(),
     "null": st.none(),

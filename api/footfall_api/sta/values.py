@@ -122,7 +122,7 @@ def _one_line(error: Exception) -> str:
 
 
 def write(value: Value) -> str:
-    """A value as the query language writes it as a literal; JSON as JSON."""
+    """A value as the query language writes it as a literal, coordinates to 15 digits; JSON as JSON."""
     if value is None or isinstance(value, bool | dict | list):
         return json.dumps(value)
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The command line of ``footfall-api``: read the settings, listen, serve until asked to stop."""
+"""The command line of ``footfall-api``: read the settings, listen, serve until asked to stop; or write files."""
 
 import argparse
 import asyncio
@@ -18,6 +18,8 @@ from prometheus_client import disable_created_metrics
 
 import footfall_contract
 from footfall_api.app import create_app
+from footfall_api.dump import command
+from footfall_api.dump.folder import DumpError
 from footfall_api.settings import ApiSettings, HttpSettings
 from footfall_role import logs, metrics
 from footfall_role.settings import SettingsError, print_config
@@ -31,7 +33,7 @@ _GRACE_S: Final = 2
 def run(argv: Sequence[str] | None = None) -> int:
     """Do what `argv` asks for and return the exit status.
 
-    0: served until asked to stop, or printed; 1: it could not, and a sentence on standard error says why.
+    0: served until asked to stop, written or printed; 1: it could not, and a sentence on standard error says why.
     """
     options = _parser().parse_args(argv)
     try:
@@ -40,8 +42,8 @@ def run(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(print_config(settings))
             return 0
         logs.configure(settings.log_level)
-        return serve(settings)
-    except SettingsError as error:
+        return int(options.run(settings, options))
+    except (SettingsError, DumpError) as error:
         return _refused(str(error))
     except OSError as error:
         return _refused(error.strerror or str(error))
@@ -61,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--print-config", action="store_true", help="show the settings in force, secrets masked, and leave"
     )
+    parser.set_defaults(run=lambda settings, _options: serve(settings))
+    # The same option after the command; SUPPRESS keeps what stands before it.
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="api.toml")
+    commands = parser.add_subparsers(title="instead of serving", metavar="COMMAND")
+    command.add_parser(commands, config)
     return parser
 
 

@@ -27,7 +27,7 @@ from footfall_api.question import Format, QuestionError, TableFormat, parse_name
 from footfall_api.remarks import FOREVER_S, read_remarks
 from footfall_api.routes import MEDIA_TYPES, AreaNames, StationId, StationNames, Zone
 from footfall_api.settings import ApiSettings
-from footfall_api.stations import read_stations
+from footfall_api.stations import Station, read_stations
 from footfall_api.times import EARLIEST, TimeRefusedError, parse_time
 from footfall_api.writing import CSV_STYLES, CsvStyle, csv_cell
 
@@ -57,8 +57,7 @@ async def stations(request: Request) -> Response:
     async with snapshot(request.app.state.pool) as connection:
         found = await read_stations(connection)
         areas = await read_areas(connection, shapes=False)
-    features = [station.as_feature(_areas_of(station.id, areas)) for station in found]
-    content = {"type": "FeatureCollection", "features": features, **_terms(request)}
+    content = stations_content(found, areas, request.app.state.settings)
     return caching.small_json(request, content, GeoJson.media_type, _KEPT_S)
 
 
@@ -93,7 +92,7 @@ async def areas(request: Request) -> Response:
     """A GeoJSON FeatureCollection: the areas of the city, and which stations lie in each."""
     async with snapshot(request.app.state.pool) as connection:
         found = await read_areas(connection)
-    content = {"type": "FeatureCollection", "features": [area.as_feature() for area in found], **_terms(request)}
+    content = areas_content(found, request.app.state.settings)
     return caching.small_json(request, content, GeoJson.media_type, _KEPT_S)
 
 
@@ -160,11 +159,22 @@ async def remarks(  # noqa: PLR0917  # FastAPI passes them by name
     media_type = MEDIA_TYPES[Format(format)]
     if format is TableFormat.JSON:
         return caching.small_json(request, {"timezone": zone.key, **_terms(request), "remarks": rows}, media_type, 0)
-    text = _csv(rows, CSV_STYLES[Format(format)], guards=format is TableFormat.CSV_DE)
+    text = remarks_csv(rows, CSV_STYLES[Format(format)], guards=format is TableFormat.CSV_DE)
     return caching.small(request, text.encode(), media_type, 0)
 
 
-def _csv(rows: Sequence[Mapping[str, Any]], style: CsvStyle, *, guards: bool) -> str:
+def stations_content(stations: Sequence[Station], areas: Sequence[Area], settings: ApiSettings) -> dict[str, Any]:
+    """Stations as a GeoJSON FeatureCollection, with licence and attribution."""
+    features = [station.as_feature(_areas_of(station.id, areas)) for station in stations]
+    return {"type": "FeatureCollection", "features": features, **_terms_of(settings)}
+
+
+def areas_content(areas: Sequence[Area], settings: ApiSettings) -> dict[str, Any]:
+    """Areas as a GeoJSON FeatureCollection, with licence and attribution."""
+    return {"type": "FeatureCollection", "features": [area.as_feature() for area in areas], **_terms_of(settings)}
+
+
+def remarks_csv(rows: Sequence[Mapping[str, Any]], style: CsvStyle, *, guards: bool) -> str:
     """Remarks as lines; it `guards` texts that Excel would take for formulas by an apostrophe."""
 
     def cell(value: Any) -> str:
@@ -189,5 +199,8 @@ def _areas_of(station: str, areas: Sequence[Area]) -> list[str]:
 
 
 def _terms(request: Request) -> dict[str, Any]:
-    settings: ApiSettings = request.app.state.settings
+    return _terms_of(request.app.state.settings)
+
+
+def _terms_of(settings: ApiSettings) -> dict[str, Any]:
     return {"licence": settings.public.licence, "attribution": settings.attribution}

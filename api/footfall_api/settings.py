@@ -146,6 +146,12 @@ class PublicationSettings(Section):
         return self
 
 
+class FilesSettings(Section):
+    """Counts as files, which ``footfall-api dump`` writes and the API serves."""
+
+    folder: str = Field(default="", description="folder of the files served under /files/; empty: none are")
+
+
 class CitySettings(Section):
     """Who runs the counters, as shown on the page and in the answers."""
 
@@ -244,6 +250,7 @@ class ApiSettings(RoleSettings):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
     publication: PublicationSettings = Field(default_factory=PublicationSettings)
+    files: FilesSettings = Field(default_factory=FilesSettings)
     city: CitySettings = Field(default_factory=CitySettings)
     map: MapSettings = Field(default_factory=MapSettings)
     metrics: MetricsSettings = Field(

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -24,6 +25,7 @@ from footfall_api import (
     probes,
     problems,
     routes,
+    routes_files,
     routes_operations,
     routes_places,
     routes_sta,
@@ -43,6 +45,9 @@ log = logging.getLogger(__name__)
 
 _ASK_AGAIN_S: Final = 5
 """How long to wait for the database before the names in the publication rules are looked up again."""
+
+_WITH_DATA: Final = ("/api/", routes_files.PREFIX)
+"""Where the addresses of data begin."""
 
 _CLOSE_WITHIN_S: Final = 1
 """How long connections that are in use may take to come back when the API stops."""
@@ -79,6 +84,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.rules = publication_of(settings.publication)
     # What is for everybody to watch: the token lifts nothing here, `local` does.
     shown = LIFTED if settings.public.local else app.state.rules
+    app.state.files = routes_files.PublishedFiles(Path(settings.files.folder) if settings.files.folder else None, shown)
     app.state.feed = BoardFeed(app.state.pool, conninfo(settings.database), clock, telemetry, shown)
     telemetry.watch_pool(lambda: pool_figures(app.state.pool))
 
@@ -89,6 +95,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
         app.include_router(module.router, dependencies=[Depends(problems.check_parameters)])
     app.include_router(routes_sta.router)
     app.include_router(probes.router)
+    app.include_router(routes_files.router)
     pages.install(app)
     _describe(app)
 
@@ -97,7 +104,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.add_middleware(NameLicence, url=settings.public.licence_url)
     packed = (routes.MEDIA_TYPES[Format.PARQUET],)  # as tight as it gets
     app.add_middleware(
-        GZipMiddleware,
+        PackAnswers,
         minimum_size=1000,
         compresslevel=5,
         exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, *packed),
@@ -105,9 +112,9 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=["GET"],
+        allow_methods=["GET", "HEAD"],
         allow_headers=["*"],
-        expose_headers=["ETag", "Last-Modified", "Link", "Content-Disposition"],
+        expose_headers=["ETag", "Last-Modified", "Link", "Content-Disposition", "Content-Range", "Accept-Ranges"],
     )
     app.add_middleware(AnswerHead)
     app.add_middleware(MeasureRequests, telemetry=telemetry)
@@ -171,6 +178,15 @@ class AnswerHead:
             scope["method"] = "HEAD"
 
 
+class PackAnswers(GZipMiddleware):
+    """Compress answers, files excepted: their tags and their parts are those of the bytes as they lie in the folder."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, packing what comes back."""
+        is_file = scope["type"] == "http" and scope["path"].startswith(routes_files.PREFIX)
+        await (self.app if is_file else super().__call__)(scope, receive, send)
+
+
 class NameLicence:
     """Name the licence in the header of every answer with data, whatever its format."""
 
@@ -181,7 +197,7 @@ class NameLicence:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and add the header to its answer."""
         header = self._header
-        if header is None or scope["type"] != "http" or not scope["path"].startswith("/api/"):
+        if header is None or scope["type"] != "http" or not scope["path"].startswith(_WITH_DATA):
             await self._app(scope, receive, send)
             return
 

@@ -35,6 +35,7 @@ from footfall_api.caching import HEAD_KEY
 from footfall_api.database import conninfo, new_pool, pool_figures, snapshot
 from footfall_api.describe import complete
 from footfall_api.feed import BoardFeed
+from footfall_api.ngsi_ld import routes as ngsi_ld
 from footfall_api.publication import LIFTED, publication_of, unknown_stations
 from footfall_api.question import Format, nearest
 from footfall_api.settings import ApiSettings
@@ -91,7 +92,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.sta = routes_sta.source_of(app.state)
 
     problems.install(app)
-    for module in (routes_places, routes, routes_summary, live, routes_operations):
+    for module in (routes_places, routes, routes_summary, live, ngsi_ld, routes_operations):
         app.include_router(module.router, dependencies=[Depends(problems.check_parameters)])
     app.include_router(routes_sta.router)
     app.include_router(probes.router)

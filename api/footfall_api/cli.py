@@ -1,4 +1,4 @@
-"""The command line of ``footfall-api``: read the settings, listen, serve until asked to stop; or write files."""
+"""The command line of ``footfall-api``: read the settings; listen and serve until asked to stop, or do a command."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +17,12 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 
 import footfall_contract
+from footfall_api import public_mqtt
 from footfall_api.app import create_app
-from footfall_api.dump import command
+from footfall_api.dump import command as dump
 from footfall_api.dump.folder import DumpError
+from footfall_api.ngsi_ld import push
+from footfall_api.ngsi_ld.progress import ProgressError
 from footfall_api.settings import ApiSettings, HttpSettings
 from footfall_role import logs, metrics
 from footfall_role.settings import SettingsError, print_config
@@ -33,7 +36,8 @@ _GRACE_S: Final = 2
 def run(argv: Sequence[str] | None = None) -> int:
     """Do what `argv` asks for and return the exit status.
 
-    0: served until asked to stop, written or printed; 1: it could not, and a sentence on standard error says why.
+    0: served until asked to stop, printed, or did what the command says; 1: it could not, and a sentence on standard
+    error says why.
     """
     options = _parser().parse_args(argv)
     try:
@@ -42,11 +46,13 @@ def run(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(print_config(settings))
             return 0
         logs.configure(settings.log_level)
-        return int(options.run(settings, options))
-    except (SettingsError, DumpError) as error:
+        run_command: Callable[[argparse.Namespace, ApiSettings], int] | None = options.run
+        return serve(settings) if run_command is None else run_command(options, settings)
+    except (SettingsError, DumpError, ProgressError) as error:
         return _refused(str(error))
     except OSError as error:
-        return _refused(error.strerror or str(error))
+        place = f"{error.filename}: " if error.filename else ""
+        return _refused(f"{place}{error.strerror or error}")
 
 
 def _refused(reason: str) -> int:
@@ -56,19 +62,22 @@ def _refused(reason: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="footfall-api", description="Serve the counts: JSON, CSV, a live stream and the page. It only reads."
+        prog="footfall-api",
+        description="Serve the counts: JSON, CSV, a live stream and the page; or, with a command, send them to others. "
+        "It only reads.",
     )
     parser.add_argument("--version", action="version", version=f"footfall-api {footfall_contract.__version__}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="api.toml; FOOTFALL_* variables override it")
     parser.add_argument(
         "--print-config", action="store_true", help="show the settings in force, secrets masked, and leave"
     )
-    parser.set_defaults(run=lambda settings, _options: serve(settings))
+    parser.set_defaults(run=None)
     # The same option after the command; SUPPRESS keeps what stands before it.
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="api.toml")
-    commands = parser.add_subparsers(title="instead of serving", metavar="COMMAND")
-    command.add_parser(commands, config)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands; without one it serves")
+    for command in (dump, push, public_mqtt):
+        command.add_parser(commands, config)
     return parser
 
 

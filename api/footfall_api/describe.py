@@ -337,6 +337,48 @@ REMARKS_RESPONSES: Final[Docs] = {
     **problems_of(422, 503),
 }
 
+_NGSI_LD_EXAMPLE: Final = [
+    {
+        "id": "urn:ngsi-ld:CrowdFlowObserved:jena:markt:15min", "type": "CrowdFlowObserved",
+        "dateObserved": {
+            "type": "Property", "value": "2026-06-10T11:45:00Z/2026-06-10T12:00:00Z",
+            "observedAt": "2026-06-10T12:00:00Z",
+        },
+        "peopleCount": {"type": "Property", "value": 203, "observedAt": "2026-06-10T12:00:00Z"},
+        "state": {"type": "Property", "value": "measured", "observedAt": "2026-06-10T12:00:00Z"},
+        "@context": ["https://zaehlung.example/api/v1/ngsi-ld/context.jsonld"],
+    }
+]  # fmt: skip
+
+_ENTITY: Final = {
+    "type": "object",
+    "description": "attributes as the Smart Data Model CrowdFlowObserved has them, and ours; docs/api.md lists them",
+    "required": ["id", "type", "dateObserved", "@context"],
+    "properties": {
+        "id": {"type": "string", "format": "uri"},
+        "type": {"type": "string", "enum": ["CrowdFlowObserved"]},
+    },
+}
+
+NGSI_LD_RESPONSES: Final[Docs] = {
+    200: {
+        "description": "the entities; a gap is one without peopleCount",
+        "content": {
+            "application/ld+json": {"schema": {"type": "array", "items": _ENTITY}, "example": _NGSI_LD_EXAMPLE}
+        },
+    },
+    304: {"description": "nothing has changed since the answer with this ETag"},
+    **problems_of(403, 422, 503),
+}
+
+NGSI_LD_CONTEXT_RESPONSES: Final[Docs] = {
+    200: {
+        "description": "the terms",
+        "content": {"application/ld+json": {"schema": {"type": "object", "required": ["@context"]}}},
+    },
+    304: {"description": "nothing has changed since the answer with this ETag"},
+}
+
 LIVE_RESPONSES: Final[Docs] = {
     200: {
         "description": "events `board` and `change`; docs/api.md describes their data",

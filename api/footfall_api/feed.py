@@ -7,7 +7,6 @@ has a set of stations that changed since it last looked, so one that is slow ski
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,25 +14,20 @@ from datetime import datetime
 from typing import Final
 
 import psycopg
-from psycopg import AsyncConnection
 
 from footfall_api.board import Board, BoardReader, StationBoard
+from footfall_api.commits import listen
 from footfall_api.database import Pool, snapshot
 from footfall_api.publication import LIFTED, Publication
 from footfall_api.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-CHANNEL: Final = "footfall_commit"
-
 LEAST_INTERVAL_S: Final = 1.0
 """The board is not read more often than this."""
 
 TICK_S: Final = 10.0
 """It is read this often although nothing was committed, because time passes: minutes begin, days end."""
-
-_LISTEN_CHECK_S: Final = 30.0
-"""A connection that hears nothing for so long is asked whether it still lives."""
 
 
 class Subscription:
@@ -153,7 +147,8 @@ class BoardFeed:
     async def run(self) -> None:
         """Listen and read until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(), name="listen for commits")
+            lost = self._telemetry.listen_reconnects.inc
+            tasks.create_task(listen(self._dsn, self._note_commit, lost), name="listen for commits")
             tasks.create_task(self._read_when_due(), name="read the board")
 
     async def _read(self) -> Board:
@@ -201,24 +196,6 @@ class BoardFeed:
             except Exception:  # the edge of the loop: the next commit may be readable again
                 self._telemetry.board_failures.inc()
                 log.exception("the board could not be read")
-
-    async def _listen(self) -> None:
-        wait_s = 0.5
-        while True:
-            try:
-                async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
-                    self._note_commit()  # some may have been missed
-                    wait_s = 0.5
-                    while True:
-                        async for _ in connection.notifies(timeout=_LISTEN_CHECK_S):
-                            self._note_commit()
-                        await connection.execute("SELECT 1")
-            except (psycopg.Error, OSError) as error:
-                self._telemetry.listen_reconnects.inc()
-                log.warning("not listening for commits, next try in %.1f s: %s", wait_s, str(error).strip())
-            await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))  # noqa: S311  # spreads reconnects, keeps no secret
-            wait_s = min(wait_s * 2, 15)
 
     def _note_commit(self) -> None:
         self._committed = True

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_val
 from footfall_api.intervals import Resolution
 from footfall_api.streets import read_streets
 from footfall_api.summary.days import check_code
-from footfall_role.settings import MetricsSettings, RoleSettings, Section
+from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
 
 MIN_TOKEN_LENGTH = 16
 """Characters an operator's token must have: it may be tried by anyone on the internet."""
@@ -243,6 +243,23 @@ class MapSettings(Section):
         return self
 
 
+class PublishMqttSettings(MqttSettings):
+    """The broker on which everybody may subscribe to the last interval of each station."""
+
+    enabled: bool = Field(default=False, description="true: footfall-api publish-mqtt publishes")
+    prefix: str = Field(default="footfall/public/v1", description="what the topics begin with")
+    password: SecretStr = Field(default=SecretStr(""), description="better given as FOOTFALL_PUBLISH_MQTT__PASSWORD")
+
+    @field_validator("prefix")
+    @classmethod
+    def _usable(cls, value: str) -> str:
+        if not re.fullmatch(r"[^\s\0+#/$][^\s\0+#/]*(/[^\s\0+#/]+)*", value):
+            raise ValueError("must be a topic such as footfall/public/v1, without + and #, spaces and empty parts")
+        if f"{value}/".startswith("footfall/v1/"):
+            raise ValueError("must not be within footfall/v1, where the nodes speak")
+        return value
+
+
 class ApiSettings(RoleSettings):
     """All settings of the API."""
 
@@ -256,6 +273,8 @@ class ApiSettings(RoleSettings):
     metrics: MetricsSettings = Field(
         default_factory=MetricsSettings, description="a second port for /metrics; the API's own port answers it anyway"
     )
+
+    publish_mqtt: PublishMqttSettings = Field(default_factory=PublishMqttSettings)
 
     @property
     def attribution(self) -> str:

@@ -54,6 +54,8 @@ def test_every_endpoint_is_described(document: dict[str, Any]) -> None:
             for summary in ("profile", "compare", "before-after", "totals")
         ),
         "/api/v1/live",
+        "/api/v1/ngsi-ld",
+        "/api/v1/ngsi-ld/context.jsonld",
         "/api/v1/operations",
         "/healthz",
         "/readyz",

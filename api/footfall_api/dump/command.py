@@ -6,7 +6,6 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -21,7 +20,9 @@ from footfall_api.settings import ApiSettings
 _HELP = "write all public counts as files (CSV, Parquet), by month and year; what has not changed stays as it is"
 
 
-def add_parser(commands: Any, config: argparse.ArgumentParser) -> None:
+def add_parser(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", config: argparse.ArgumentParser
+) -> None:
     """Add the command to those of ``footfall-api``."""
     parser = commands.add_parser("dump", parents=[config], help=_HELP, description=_HELP)
     parser.add_argument(
@@ -59,7 +60,7 @@ def _period(text: str) -> Period:
     return Period(int(found[1]), int(found[2] or 0))
 
 
-def run(settings: ApiSettings, options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, settings: ApiSettings) -> int:
     """Write or check the files; the exit status.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Counts as NGSI-LD entities, for context brokers: written (`entity`), served (`routes`), sent to a broker (`push`)."""

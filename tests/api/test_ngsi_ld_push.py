@@ -542,7 +542,7 @@ def test_a_token_goes_into_the_header_that_is_named() -> None:
 
     def options(*words: str) -> argparse.Namespace:
         parser = argparse.ArgumentParser()
-        push.add_parser(parser.add_subparsers())
+        push.add_parser(parser.add_subparsers(), argparse.ArgumentParser(add_help=False))
         return parser.parse_args(["push", "ngsi-ld", "--url", "http://b.example", "--state", "s", *words])
 
     assert push.headers_of(options(), "t")[0] == {"Authorization": "Bearer t"}

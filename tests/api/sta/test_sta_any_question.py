@@ -141,6 +141,33 @@ def check(plain: Plain, path: str, found: list[Entity], asked: dict[str, Any]) -
         assert options == given
 
 
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize("key", ["phenomenonTime", "phenomenonTime/start", "phenomenonTime/end", "resultTime", "id"])
+def test_every_order_that_is_arithmetic(plain: Plain, key: str, direction: str) -> None:
+    """Places at the beginning, in the middle among equal times, and at the end."""
+    for skip in (0, 1, 7, 500, 2003, 3500, 10_000):
+        asked = {"orderby": f"{key} {direction}", "skip": skip, "top": 9}
+        check(plain, "/Observations", plain.observations, asked)
+
+
+@pytest.mark.parametrize("function", ["during", "overlaps", "before", "after", "meets", "starts", "finishes"])
+def test_every_function_of_intervals(plain: Plain, function: str) -> None:
+    """Its bounds are where its intervals are."""
+    for interval in ("2026-06-02T08:00:00Z/2026-06-02T08:15:00Z", "2026-06-02T08:00:00Z/2026-06-02T11:00:00Z"):
+        asked = {"filter": f"{function}(phenomenonTime, {interval})", "count": "true", "top": 20}
+        check(plain, "/Observations", plain.observations, asked)
+
+
+@pytest.mark.parametrize("op", ["eq", "ne", "gt", "ge", "lt", "le"])
+@pytest.mark.parametrize("path", ["phenomenonTime", "phenomenonTime/start", "phenomenonTime/end", "resultTime"])
+def test_every_comparison_of_time(plain: Plain, path: str, op: str) -> None:
+    """On an edge and beside it, of a time and of an interval, on either side."""
+    for value in ("2026-06-02T08:00:00Z", "2026-06-02T08:07:00Z", "2026-06-02T08:00:00Z/2026-06-02T09:00:00Z"):
+        for filter_ in (f"{path} {op} {value}", f"{value} {op} {path}"):
+            asked = {"filter": filter_, "count": "true", "top": 5}
+            check(plain, "/Datastreams(16)/Observations", plain.session.observations[16], asked)
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(asked=questions())
 def test_all_observations(plain: Plain, asked: dict[str, Any]) -> None:

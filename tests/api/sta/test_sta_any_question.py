@@ -168,6 +168,31 @@ def test_every_comparison_of_time(plain: Plain, path: str, op: str) -> None:
             check(plain, "/Datastreams(16)/Observations", plain.session.observations[16], asked)
 
 
+@pytest.mark.parametrize("piece", [1, 37, 1000])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"filter": "result ge 0", "top": 10},
+        {"filter": "result ge 0", "top": 36, "skip": 1},
+        {"filter": "result mod 2 eq 1", "orderby": "phenomenonTime desc", "top": 5},
+        {"filter": "result mod 2 eq 1", "orderby": "resultTime", "top": 5, "skip": 31},
+        {"filter": "result eq null", "orderby": "id desc", "top": 7},
+    ],
+)
+def test_in_pieces_of_any_size(
+    plain: Plain, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], piece: int
+) -> None:
+    """The page ends where it ends, however much is read at a time."""
+    monkeypatch.setattr("footfall_api.sta.engine._PIECE", piece)
+    monkeypatch.setattr("footfall_api.sta.engine._PLACE", 0)
+    check(plain, "/Datastreams(19)/Observations", plain.session.observations[19], asked)
+    check(plain, "/FeaturesOfInterest(1)/Observations", _of_feature(plain, 1), asked)
+
+
+def _of_feature(plain: Plain, feature: int) -> list[Entity]:
+    return [one for one in plain.observations if one.links["FeatureOfInterest"] == [feature]]
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(asked=questions())
 def test_all_observations(plain: Plain, asked: dict[str, Any]) -> None:
@@ -186,8 +211,7 @@ def test_those_of_a_datastream(plain: Plain, asked: dict[str, Any], stream: int)
 @given(asked=questions(), feature=st.integers(1, 4))
 def test_those_of_a_feature(plain: Plain, asked: dict[str, Any], feature: int) -> None:
     """Of a station, all its Datastreams together."""
-    found = [one for one in plain.observations if one.links["FeatureOfInterest"] == [feature]]
-    check(plain, f"/FeaturesOfInterest({feature})/Observations", found, asked)
+    check(plain, f"/FeaturesOfInterest({feature})/Observations", _of_feature(plain, feature), asked)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

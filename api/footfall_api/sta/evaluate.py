@@ -53,6 +53,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, TypeAlias, TypeVar
 
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -387,7 +388,8 @@ def _shapely(function: Callable[..., Value]) -> Callable[..., Value]:
         one, other = shape_of(left), shape_of(right)
         if one is None or other is None or any(type(each) is not str for each in more):
             return None
-        found = function(one, other, *more)
+        with np.errstate(all="ignore"):  # coordinates beyond all bounds: what is not finite becomes null
+            found = function(one, other, *more)
         return found.item() if hasattr(found, "item") else found
 
     return apply
@@ -397,7 +399,8 @@ def _length(value: Value) -> float | None:
     shape = shape_of(value)
     if shape is None:
         return None
-    return float(shapely.length(shape)) if shape.geom_type in {"LineString", "MultiLineString"} else 0.0
+    with np.errstate(all="ignore"):
+        return float(shapely.length(shape)) if shape.geom_type in {"LineString", "MultiLineString"} else 0.0
 
 
 _VALUED: Final[Mapping[str, Callable[..., Value]]] = {

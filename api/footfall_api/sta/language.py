@@ -490,7 +490,7 @@ _TOKEN: Final = re.compile(
         |(?P<number>[-+]?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)(?![\w.:])
         |(?P<option>\$\w*)
         |(?P<name>@?[^\W\d][\w.@-]*(?:/[\w.@-]+)*)
-        |(?P<mark>[(),;=-])""",
+        |(?P<mark>[(),;:=-])""",
     re.VERBOSE | re.IGNORECASE,
 )
 
@@ -595,7 +595,8 @@ class _Parser:
         while True:
             token = self._name("the name of a property")
             if self._set is not None:
-                self._check_name(token.text, self._set, (*_properties(self._set), *NAVIGATIONS[self._set]), token.start)
+                known = (*_properties(self._set), "@iot.selfLink", *NAVIGATIONS[self._set])
+                self._check_name(token.text, self._set, known, token.start)
             names[token.text] = None
             if not self._take(","):
                 return tuple(names)
@@ -780,6 +781,10 @@ class _Parser:
 
     def _call(self, name: _Token) -> Call:
         function = FUNCTIONS.get(name.word)
+        if function is None and name.word.endswith(("/any", "/all")):
+            collection = name.text[:-4]
+            message = f"there is no any and all: {collection}/id eq 1 is true if it is for any of {collection}"
+            raise LanguageError(self._option, name.start, message)
         if function is None:
             message = f"there is no function {_shown(name.text)}{_suggest(name.text, FUNCTIONS)}"
             raise LanguageError(self._option, name.start, message)

@@ -85,6 +85,7 @@ def said(text: str, entity: Entity = OBSERVATION) -> Value:
         # in
         "result in (1,5.0) and not (result in (1,2)) and name in ('x','Markt, Zählstelle')",
         "resultTime in (2026-06-10T12:05:06.25Z) and phenomenonTime in (2026-06-10T12:00:00Z/2026-06-10T13:00:00Z)",
+        "resultTime in (null,2026-06-10T12:05:06.25Z/2026-06-10T12:05:06.25Z)",
         "'a' in properties/tags and not ('c' in properties/tags) and 3 in properties/n",
         "nothing in (1,null) and not (nothing in (1,2)) and not (true in (1)) and not ('5' in (5))",
         # text
@@ -216,6 +217,8 @@ def test_what_is_true(text: str) -> None:
         ("round(odd) eq null", True),
         ("st_overlaps(bow,square)", False),
         ("geo.distance(location,geography'POINT EMPTY') eq null", True),
+        ("geo.distance(location,geography'POINT(1e308 0)') eq null", True),
+        ("geo.length(geography'LINESTRING(0 0,1e308 1e308)') eq null", True),
     ],
 )  # fmt: skip
 def test_nulls_and_what_does_not_go_together(text: str, expected: bool | None) -> None:

@@ -192,6 +192,7 @@ def test_names_of_the_model_are_known(data: st.DataObject) -> None:
         ("st_within(x,geography'GEOMETRYCOLLECTION(POINT(1 2))')", 12, "is not a shape"),
         (f"st_within(x,geography'LINESTRING({'1 2,' * MAX_VERTICES}1 3)')", 12, "more than 1000 points"),
         ("lenght(x) eq 1", 0, "there is no function 'lenght'; did you mean length?"),
+        ("Datastreams/any(d:d/id eq 1)", 0, "Datastreams/id eq 1 is true if it is for any of Datastreams"),
         ("length() eq 1", 0, "length takes 1 arguments, found 0"),
         ("substring(x,1,2,3) eq ''", 0, "substring takes 2 or 3 arguments, found 4"),
         ("st_relate(x,y,'T') and z", 14, "pattern"),
@@ -484,6 +485,37 @@ def refused(read: Callable[[], object]) -> LanguageError | None:
     except LanguageError as error:
         return error
     return None
+
+
+@pytest.mark.parametrize(
+    ("entity_set", "text"),
+    [
+        (
+            "Things",
+            "$filter=Datastreams/properties/serviceName%20eq%20'HH_STA'&$expand=Locations,Datastreams($filter="
+            "properties/layerName%20eq%20'Anzahl_15-Min';$expand=Observations($top=1;$orderby=phenomenonTime%20desc;"
+            "$select=result,phenomenonTime),ObservedProperty)&$count=true",
+        ),
+        (
+            "Things",
+            "$filter=st_within(Locations/location,geography%27POLYGON%20((11.5%2050.9,11.6%2050.9,11.6%2051,"
+            "11.5%2050.9))%27)&$select=@iot.id,@iot.selfLink,name,Datastreams&$orderby=@iot.id%20ASC",
+        ),
+        (
+            "Observations",
+            "$filter=phenomenonTime+gt+now()+sub+duration'P1D'+and+Datastream/Thing/@iot.id+eq+1&$top=1000&$skip=5000"
+            "&$resultFormat=dataArray&$select=phenomenonTime,result",
+        ),
+        (
+            "Datastreams",
+            "$expand=Observations($filter=phenomenonTime ge 2026-06-10T00:00:00.000Z and phenomenonTime lt "
+            "2026-06-11T00:00:00+02:00;$count=true;$top=0),Thing/Locations($select=location)",
+        ),
+    ],
+)
+def test_questions_that_clients_ask(entity_set: str, text: str) -> None:
+    """The shapes in which maps, dashboards and scripts ask city platforms."""
+    assert query(text, entity_set) != Query()
 
 
 @given(urls())

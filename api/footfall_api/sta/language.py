@@ -2,10 +2,11 @@
 
 What there is to call:
 
-- `parse_query` reads the options of a URL (pairs of name and value, from `split_query`) into a `Query`.
-- `parse_filter` reads the condition of one ``$filter``.
-- `parse_path` reads the path below the service root into a `ResourcePath`.
-- `render` writes an expression, so that `parse_filter(render(tree)) == tree`.
+- ``split_query(text) -> [(name, value)]`` decodes the query string of a URL;
+  ``parse_query(pairs, entity_set=None, *, max_expands=8, formats=("dataArray",)) -> Query`` reads the options in it.
+- ``parse_filter(text, entity_set=None) -> Expression`` reads the condition of one ``$filter``.
+- ``parse_path(text) -> ResourcePath`` reads the (decoded) path below the service root.
+- ``render(expression) -> text`` writes an expression, so that ``parse_filter(render(tree)) == tree``.
 
 An expression is one of
 

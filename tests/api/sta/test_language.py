@@ -492,24 +492,32 @@ def refused(read: Callable[[], object]) -> LanguageError | None:
     [
         (
             "Things",
-            "$filter=Datastreams/properties/serviceName%20eq%20'HH_STA'&$expand=Locations,Datastreams($filter="
-            "properties/layerName%20eq%20'Anzahl_15-Min';$expand=Observations($top=1;$orderby=phenomenonTime%20desc;"
-            "$select=result,phenomenonTime),ObservedProperty)&$count=true",
+            (
+                "$filter=Datastreams/properties/serviceName%20eq%20'HH_STA'&$expand=Locations,Datastreams($filter="
+                "properties/layerName%20eq%20'Anzahl_15-Min';$expand=Observations($top=1;$orderby=phenomenonTime%20desc;"
+                "$select=result,phenomenonTime),ObservedProperty)&$count=true"
+            ),
         ),
         (
             "Things",
-            "$filter=st_within(Locations/location,geography%27POLYGON%20((11.5%2050.9,11.6%2050.9,11.6%2051,"
-            "11.5%2050.9))%27)&$select=@iot.id,@iot.selfLink,name,Datastreams&$orderby=@iot.id%20ASC",
+            (
+                "$filter=st_within(Locations/location,geography%27POLYGON%20((11.5%2050.9,11.6%2050.9,11.6%2051,"
+                "11.5%2050.9))%27)&$select=@iot.id,@iot.selfLink,name,Datastreams&$orderby=@iot.id%20ASC"
+            ),
         ),
         (
             "Observations",
-            "$filter=phenomenonTime+gt+now()+sub+duration'P1D'+and+Datastream/Thing/@iot.id+eq+1&$top=1000&$skip=5000"
-            "&$resultFormat=dataArray&$select=phenomenonTime,result",
+            (
+                "$filter=phenomenonTime+gt+now()+sub+duration'P1D'+and+Datastream/Thing/@iot.id+eq+1&$top=1000&$skip=5000"
+                "&$resultFormat=dataArray&$select=phenomenonTime,result"
+            ),
         ),
         (
             "Datastreams",
-            "$expand=Observations($filter=phenomenonTime ge 2026-06-10T00:00:00.000Z and phenomenonTime lt "
-            "2026-06-11T00:00:00+02:00;$count=true;$top=0),Thing/Locations($select=location)",
+            (
+                "$expand=Observations($filter=phenomenonTime ge 2026-06-10T00:00:00.000Z and phenomenonTime lt "
+                "2026-06-11T00:00:00+02:00;$count=true;$top=0),Thing/Locations($select=location)"
+            ),
         ),
     ],
 )

@@ -41,9 +41,9 @@ operator                    true if                             with a time T on
 ``finishes``                e = E                               e = T
 ==========================  ==================================  =============================================
 
-**Shapes** lie on a plane of degrees, as in FROST-Server: so ``geo.distance`` and ``geo.length`` are in degrees (0.0001 is
-7 m eastwards and 11 m northwards in Jena), and the length of a point or a polygon is 0. GeoJSON geometries and features
-are shapes. Text compares by code point.
+**Shapes** lie on a plane of degrees, as in FROST-Server: ``geo.distance`` and ``geo.length`` are in degrees (in Jena,
+0.0001 is 7 m eastwards and 11 m northwards), and the length of a point or a polygon is 0. GeoJSON geometries and
+features are shapes. Text compares by code point.
 """
 
 import json

@@ -25,6 +25,7 @@ from footfall_api import (
     probes,
     problems,
     routes,
+    routes_catalogue,
     routes_files,
     routes_operations,
     routes_places,
@@ -92,7 +93,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.sta = routes_sta.source_of(app.state)
 
     problems.install(app)
-    for module in (routes_places, routes, routes_summary, live, ngsi_ld, routes_operations):
+    for module in (routes_places, routes, routes_summary, live, ngsi_ld, routes_operations, routes_catalogue):
         app.include_router(module.router, dependencies=[Depends(problems.check_parameters)])
     app.include_router(routes_sta.router)
     app.include_router(probes.router)

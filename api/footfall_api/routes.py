@@ -1,8 +1,7 @@
 """The endpoints for counts. What they answer is a promise: see docs/api.md. Where they count is in `routes_places`."""
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from http import HTTPStatus
@@ -13,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import Response, StreamingResponse
 
-from footfall_api import caching, writing
+from footfall_api import accept, caching, writing
 from footfall_api.access import rules_for
 from footfall_api.asked import Places, Plan, plan, read_place, read_places, remark_json
 from footfall_api.counts import Block, blocks, tally_whole
@@ -345,21 +344,4 @@ def _base(request: Request) -> str:
 
 def preferred(request: Request, among: Sequence[Format]) -> Format:
     """The format for a client that names none: of `among` what it likes best; the first where it is all the same."""
-    wanted = _qualities(request.headers.get("Accept", ""))
-    return max(among, key=lambda format_: _quality(wanted, MEDIA_TYPES[format_].partition(";")[0]))
-
-
-def _qualities(accept: str) -> dict[str, float]:
-    """The media ranges of an Accept header with their quality; those that cannot be read are none."""
-    found = {}
-    for part in accept.lower().split(","):
-        media_range, *parameters = (word.strip() for word in part.split(";"))
-        quality = next((word[2:] for word in parameters if word.startswith("q=")), "1")
-        if re.fullmatch(r"[01](\.\d{0,3})?", quality):
-            found[media_range] = float(quality)
-    return found
-
-
-def _quality(wanted: Mapping[str, float], media_type: str) -> float:
-    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
-    return next((wanted[media_range] for media_range in ranges if media_range in wanted), 0.0)
+    return accept.preferred(request, among, MEDIA_TYPES)

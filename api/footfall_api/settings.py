@@ -1,12 +1,14 @@
 """The settings of ``footfall-api``: one TOML file (``deploy/api.toml.example``) and ``FOOTFALL_*`` variables."""
 
 import re
+from datetime import date
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 
+from footfall_api import licences
 from footfall_api.intervals import Resolution
 from footfall_api.streets import read_streets
 from footfall_api.summary.days import check_code
@@ -152,10 +154,13 @@ class FilesSettings(Section):
     folder: str = Field(default="", description="folder of the files served under /files/; empty: none are")
 
 
+_JENA: Final = "Jena"
+
+
 class CitySettings(Section):
     """Who runs the counters, as shown on the page and in the answers."""
 
-    name: str = Field(default="Jena", description="name of the city")
+    name: str = Field(default=_JENA, description="name of the city")
     contact: str = Field(default="", description="e-mail or web address of those responsible")
     feedback: str = Field(default="", description="e-mail or web address for hints about the page")
     office: str = Field(default="", description="name of the office that is responsible; empty: the name of the city")
@@ -260,6 +265,101 @@ class PublishMqttSettings(MqttSettings):
         return value
 
 
+JENA_URI: Final = "http://dcat-ap.de/def/politicalGeocoding/regionalKey/160530000000"
+"""Jena by its Regionalschlüssel."""
+
+CONTRIBUTORS: Final = "http://dcat-ap.de/def/contributors/"
+"""What the addresses begin with that GovData gives to those who deliver to it."""
+
+_IRI: Final = re.compile(r"https?://[^\s<>\"{}|\\^`]+")
+"""An address that may stand in RDF as it is."""
+
+
+class CatalogueSettings(Section):
+    """What portals of open data are told beside what is known anyway (`footfall_api.catalogue`)."""
+
+    title: str = Field(default="", description="of the catalogue, and how the titles of its data begin; empty: ours")
+    title_en: str = Field(default="", description="the same in English; empty: the same words, or ours")
+    description: str = Field(default="", description="of the catalogue, in some sentences; empty: ours")
+    description_en: str = Field(default="", description="the same in English; empty: the same words, or ours")
+    keywords: tuple[str, ...] = Field(default=(), description="beside ours, in German")
+    keywords_en: tuple[str, ...] = Field(default=(), description="beside ours, in English")
+    publisher_name: str = Field(
+        default="", description="who decided that the data are open; empty: office in [city], or the city's name"
+    )
+    publisher_url: str = Field(default="", description="its web site")
+    publisher_type: Literal["LocalAuthority", "RegionalAuthority", "NationalAuthority", "SupraNationalAuthority"] = (
+        Field(default="LocalAuthority", description="what it is; cities are a LocalAuthority")
+    )
+    contact: str = Field(
+        default="", description="e-mail or web address for questions about the data; empty: contact in [city]"
+    )
+    contributor_id: str = Field(
+        default="", description=f"given by GovData to those who deliver to it, {CONTRIBUTORS}...; empty: none"
+    )
+    licence_uri: str = Field(
+        default="", description=f"the licence in the list {licences.LIST}; empty: told from licence_url in [public]"
+    )
+    spatial: tuple[str, ...] = Field(
+        default=(JENA_URI,),
+        description="addresses that stand for the place: Regionalschlüssel, GeoNames; unless given none but in Jena",
+    )
+    level: Literal["municipality", "administrativeDistrict", "state"] = Field(
+        default="municipality", description="which level of administration the data are of"
+    )
+    issued: date | None = Field(
+        default=None, description="the day on which the data were first published; none: unsaid"
+    )
+
+    @field_validator("publisher_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return _iri(value) if value else value
+
+    @field_validator("spatial")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_iri(address) for address in value)
+
+    @field_validator("contributor_id")
+    @classmethod
+    def _given_by_govdata(cls, value: str) -> str:
+        if value and not _is_below(value, CONTRIBUTORS):
+            raise ValueError(f"must begin with {CONTRIBUTORS}: GovData gives it out, and rejects one it does not know")
+        return value
+
+    @field_validator("licence_uri")
+    @classmethod
+    def _listed(cls, value: str) -> str:
+        if value and not _is_below(value, licences.LIST):
+            raise ValueError(f"must be an address of the list {licences.LIST}, such as {licences.KNOWN[0].uri}")
+        return value.rstrip("/")
+
+    @field_validator("contact")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        if value and reach(value) is None:
+            raise ValueError("must be an e-mail or web address")
+        return value
+
+
+def _iri(value: str) -> str:
+    if not _IRI.fullmatch(value):
+        raise ValueError(f"must be an address that begins with http:// or https://, without blanks; {value!r} is not")
+    return value
+
+
+def _is_below(value: str, beginning: str) -> bool:
+    return value.startswith(beginning) and value != beginning and bool(_IRI.fullmatch(value))
+
+
+def reach(contact: str) -> str | None:
+    """An e-mail or web address as an address to follow (``mailto:…``, ``https://…``); None: it is neither."""
+    if _IRI.fullmatch(contact):
+        return contact
+    return f"mailto:{contact}" if re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", contact, re.ASCII) else None
+
+
 class ApiSettings(RoleSettings):
     """All settings of the API."""
 
@@ -270,6 +370,7 @@ class ApiSettings(RoleSettings):
     files: FilesSettings = Field(default_factory=FilesSettings)
     city: CitySettings = Field(default_factory=CitySettings)
     map: MapSettings = Field(default_factory=MapSettings)
+    catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
     metrics: MetricsSettings = Field(
         default_factory=MetricsSettings, description="a second port for /metrics; the API's own port answers it anyway"
     )
@@ -280,3 +381,19 @@ class ApiSettings(RoleSettings):
     def attribution(self) -> str:
         """How the source is to be named."""
         return self.public.attribution or self.city.name
+
+    @property
+    def licence_uri(self) -> str:
+        """The address of the licence in the list that catalogues of open data use."""
+        return licences.one_licence(self.public.licence, self.public.licence_url, self.catalogue.licence_uri)
+
+    @property
+    def spatial(self) -> tuple[str, ...]:
+        """The addresses that stand for the place. Jena's own are those of no other city that has not set its own."""
+        is_chosen = "spatial" in self.catalogue.model_fields_set
+        return self.catalogue.spatial if is_chosen or self.city.name == _JENA else ()
+
+    @model_validator(mode="after")
+    def _one_licence(self) -> Self:
+        licences.one_licence(self.public.licence, self.public.licence_url, self.catalogue.licence_uri)
+        return self

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from footfall_api.settings import ApiSettings
+from footfall_api.licences import wants_attribution
+from footfall_api.settings import JENA_URI, ApiSettings
 from footfall_role.settings import SettingsError
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "api.toml.example"
@@ -48,6 +49,17 @@ def test_the_example_names_every_setting() -> None:
         ('[map]\nstreets = "/no/such/streets.geojson"', "map.streets: /no/such/streets.geojson cannot be read"),
         ('[database]\npool_size = 1', "database.pool_size"),
         ('[city]\nholidays = "Thüringen"', "city.holidays: 'Thüringen' is no country whose holidays are known"),
+        ('[public]\nlicence_url = "https://www.govdata.de/dl-de/by-2-0"', "licenses/dl-by-de/2.0; set"),
+        ('[catalogue]\nlicence_uri = "http://dcat-ap.de/def/licenses/cc-zero"', "the data can have one licence only"),
+        ('[catalogue]\nlicence_uri = "CC0"', "must be an address of the list http://dcat-ap.de/def/licenses/, such as"),
+        ('[public]\nlicence = "Unsere"\nlicence_url = "https://a.example/l"', "licence_uri in [catalogue] is missing"),
+        ('[catalogue]\ncontributor_id = "jena"', "must begin with http://dcat-ap.de/def/contributors/"),
+        ('[catalogue]\npublisher_url = "jena.de"', "catalogue.publisher_url: must be an address that begins with http://"),
+        ('[catalogue]\nspatial = ["16053000"]', "must be an address that begins with http://"),
+        ('[catalogue]\nspatial = ["http://a b"]', "without blanks; 'http://a b' is not"),
+        ('[catalogue]\ncontact = "Rathaus"', "catalogue.contact: must be an e-mail or web address (it is 'Rathaus')"),
+        ('[catalogue]\nlevel = "city"', "catalogue.level: Input should be 'municipality'"),
+        ('[catalogue]\nissued = "soon"', "catalogue.issued: "),
         ('[city]\nholidays = "DE-TX"', "city.holidays: 'DE-TX' is no state whose holidays are known; in DE there are"),
     ],
 )  # fmt: skip
@@ -69,6 +81,36 @@ def test_the_attribution_is_the_citys_name_unless_it_is_set() -> None:
 
     assert settings.attribution == "Weimar"
     assert ApiSettings.model_validate({"public": {"attribution": "KSJ"}}).attribution == "KSJ"
+
+
+def test_the_licence_of_the_catalogue_follows_that_of_the_answers() -> None:
+    """By where it is read or by its name, in whichever language; one that is set must be the same one."""
+    of = ApiSettings.model_validate
+    by = {"licence": "Namensnennung", "licence_url": "https://www.govdata.de/dl-de/by-2-0/"}
+    cc = {"licence": "CC BY 4.0", "licence_url": "https://creativecommons.org/licenses/by/4.0/deed.de"}
+    own = {"licence": "Unsere", "licence_url": "https://jena.example/lizenz"}
+    listed = "http://dcat-ap.de/def/licenses"
+
+    assert of({}).licence_uri == f"{listed}/dl-zero-de/2.0"
+    assert of({"public": {"licence_url": ""}}).licence_uri == f"{listed}/dl-zero-de/2.0"
+    assert of({"public": by}).licence_uri == f"{listed}/dl-by-de/2.0"
+    assert of({"public": cc, "catalogue": {"licence_uri": f"{listed}/cc-by/4.0/"}}).licence_uri == f"{listed}/cc-by/4.0"
+    assert of({"public": own, "catalogue": {"licence_uri": f"{listed}/odby"}}).licence_uri == f"{listed}/odby"
+    assert [wants_attribution(f"{listed}/{end}") for end in ("dl-zero-de/2.0", "cc-zero", "dl-by-de/2.0", "odby")] == [
+        False, False, True, True,
+    ]  # fmt: skip
+
+
+def test_no_other_city_is_said_to_be_in_jena() -> None:
+    """The address that stands for Jena is a default of Jena's only."""
+    of = ApiSettings.model_validate
+
+    assert of({}).spatial == (JENA_URI,)
+    assert of({"city": {"name": "Weimar"}}).spatial == ()
+    assert of({"city": {"name": "Weimar"}, "catalogue": {"spatial": ["https://sws.geonames.org/1/"]}}).spatial == (
+        "https://sws.geonames.org/1/",
+    )
+    assert of({"catalogue": {"spatial": []}}).spatial == ()
 
 
 def footfall_api(*words: str) -> subprocess.CompletedProcess[str]:

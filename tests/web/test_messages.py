@@ -109,7 +109,7 @@ def test_every_page_has_an_address_and_a_name() -> None:
         assert all(t(f"nav.{page.key}") for page in PAGES)
         assert all(re.fullmatch(r"[a-z0-9-]*", address) for address in addresses)
         if language == LANGUAGES[0]:  # those of the others begin with the language
-            assert not set(addresses) & {*LANGUAGES, "api", "static", "metrics", "healthz", "readyz"}
+            assert not set(addresses) & {*LANGUAGES, "api", "catalog", "static", "metrics", "healthz", "readyz"}
 
 
 @pytest.mark.parametrize(

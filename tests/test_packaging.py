@@ -71,6 +71,7 @@ def test_the_wheel_carries_what_is_not_python(wheel: Path) -> None:
         "footfall_contract/schema/",
         "footfall_ingest/migrations/versions/",
         "footfall_ingest/mappings/",
+        "footfall_api/schema/",
         "footfall_api/templates/",
         "footfall_api/messages/",
         "footfall_api/static/vendor/",

@@ -1,5 +1,6 @@
 """docs/api.md: its commands run, and its names are those of the code."""
 
+import json
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import pytest
 from footfall_api.answers import Reason, State
 from footfall_api.counts import CLASS_WORDS
 from footfall_api.intervals import Resolution
+from footfall_api.ngsi_ld.entity import CONTEXT, attributes_of
 from footfall_api.question import Dimension, Format, RemarksIn
 from footfall_api.routes_places import REMARK_FIELDS
 from footfall_api.writing import AREA_HEADER, HEADER, REMARKS_HEADER
@@ -83,6 +85,15 @@ def test_every_column_is_explained() -> None:
     """The headers of CSV are in the tables of fields."""
     for column in (*HEADER, *AREA_HEADER, REMARKS_HEADER, *REMARK_FIELDS):
         assert f"`{column}`" in TEXT or column == "station"
+
+
+def test_every_attribute_of_an_entity_is_explained() -> None:
+    """What an NGSI-LD entity can have, as the vectors show, is in the document."""
+    vectors = (Path(__file__).parent / "vectors" / "ngsi-ld").glob("*.json")
+    attributes = {name for path in vectors for name in attributes_of(json.loads(path.read_text("utf-8"))["normalized"])}
+
+    assert attributes > CONTEXT.keys()
+    assert [name for name in attributes if f"`{name}`" not in TEXT] == []
 
 
 def test_every_metric_is_explained(api: Api) -> None:

@@ -94,12 +94,8 @@ def test_the_context_is_served(api: Api) -> None:
 @pytest.mark.parametrize("resolution", ["15min", "1h", "1d", "1w"])
 def test_the_sums_are_those_of_the_csv(town: City, api: Api, resolution: str) -> None:
     """Interval by interval: the same number, state, reason and coverage; a gap in both or in neither."""
-    asked: dict[str, Any] = {
-        "station": "markt,kirche,saal",
-        "from_": "2026-06-01",
-        "to": "2026-06-11",
-        "resolution": resolution,
-    }
+    asked: dict[str, Any] = {"station": "markt,kirche,saal", "from_": "2026-06-01", "to": "2026-06-11"}
+    asked["resolution"] = resolution
     rows = csv.DictReader(io.StringIO(api.get("/api/v1/counts", **asked, format="csv", tz="Europe/Berlin").text))
     over = [row for row in rows if row["reason"] != "future" and row["interval_end"] <= "2026-06-10T14:00:00+02:00"]
     found = entities(api, **asked)

@@ -71,6 +71,9 @@ def test_a_correction_is_followed_by_the_newest() -> None:
 
     assert numbers(found) == [1, 3]
     assert [is_correction(place, one) for one in found] == [True, False]
+    between = taken(place, found[0], 0)
+    assert (between.until_s, between.shown_s) == (4 * STEP, 2 * STEP)
+    assert numbers(wanted(between, after, 9 * STEP)) == [3]
 
 
 def test_a_correction_before_something_new_needs_no_more() -> None:

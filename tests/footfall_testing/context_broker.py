@@ -90,7 +90,9 @@ class ContextBroker:
         broker = self
 
         class Handler(_Handler):
-            owner = broker
+            @property
+            def owner(self) -> ContextBroker:
+                return broker
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
@@ -137,7 +139,11 @@ class ContextBroker:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    owner: ContextBroker
+    @property
+    def owner(self) -> ContextBroker:
+        """The broker that this connection is one of."""
+        raise NotImplementedError
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 

@@ -411,14 +411,16 @@ def test_killed_between_batches_it_ends_with_everything(
 
     public_api.now = datetime.now(UTC)
     for name, station in ((MARKT, "markt"), (SAAL, "saal")):
-        values = public_api.counts(station, from_=begin.isoformat(), to=quarter().isoformat(), resolution="15min")
+        end = begin + timedelta(hours=10)
+        values = public_api.counts(station, from_=begin.isoformat(), to=end.isoformat(), resolution="15min")
         seen = other.seen(name)
         first = list(dict.fromkeys(seen))
         assert first == sorted(first)
-        assert len(first) == len(values)
-        last = {e["dateObserved"]["value"]: e["peopleCount"]["value"] for _, e in other.history if e["id"] == name}
-        assert [*last.values()] == [value["count"] for value in values]
-        assert other.entities[name]["peopleCount"]["value"] == values[-1]["count"]
+        last = {e["dateObserved"]["value"]: e.get("peopleCount", {}).get("value")
+                for _, e in other.history if e["id"] == name}  # fmt: skip
+        # Another interval may have ended meanwhile.
+        assert [*last.values()][: len(values)] == [value["count"] for value in values]
+        assert other.entities[name]["dateObserved"]["value"] == first[-1]
         assert len(seen) <= len(first) + len(kills)
 
 
@@ -436,7 +438,7 @@ def test_it_goes_on_until_it_is_asked_to_stop(city: City, other: ContextBroker, 
         try:
             wait_until(lambda: log.read_text().count("cannot be reached") >= 2, what="two tries")
             other.start()
-            wait_until(lambda: len(set(other.seen(MARKT))) == 8, timeout=60, what="the intervals")
+            wait_until(lambda: len(set(other.seen(MARKT))) >= 8, timeout=60, what="the intervals")
             other.stop()
             other.start()
             other.faults = [Fault(500)]
@@ -499,14 +501,16 @@ def test_settings_that_do_not_allow_it_are_named(tmp_path: Path, capsys: pytest.
 
 def test_a_state_of_another_push_is_refused(city: City, other: ContextBroker, config: Path, tmp_path: Path) -> None:
     """One file for each broker and tenant; a folder that is not there is named."""
-    city.minutes(city.counter("markt"), quarter() - timedelta(minutes=15), 15, {0: 1})
+    begin = quarter() - timedelta(minutes=15)
+    city.minutes(city.counter("markt"), begin, 15, {0: 1})
     state = tmp_path / "state.json"
 
     def once(*words: str, path: Path = state) -> subprocess.CompletedProcess[str]:
-        asked = command(config, other, path, "--once", *words)
+        asked = command(config, other, path, "--once", "--from", begin.isoformat(), *words)
         return subprocess.run(asked, env=clean(), capture_output=True, text=True, timeout=60, check=False)
 
     assert once().returncode == 0
+    many = len(other.history)
     refused = once("--tenant", "jena")
     nowhere = once(path=tmp_path / "nirgends" / "state.json")
 
@@ -515,17 +519,18 @@ def test_a_state_of_another_push_is_refused(city: City, other: ContextBroker, co
     assert "nirgends" in nowhere.stderr
     assert "Traceback" not in refused.stderr + nowhere.stderr
     assert json.loads(state.read_text())["target"]["tenant"] == ""
-    assert len(other.history) == 1
+    assert len(other.history) == many > 0
 
 
 def test_once_says_by_its_status_whether_all_was_taken(
     city: City, other: ContextBroker, config: Path, tmp_path: Path
 ) -> None:
     """For cron: 0 if so, 1 if the broker was not there or refused something."""
-    city.minutes(city.counter("markt"), quarter() - timedelta(minutes=15), 15, {0: 1})
+    begin = quarter() - timedelta(minutes=15)
+    city.minutes(city.counter("markt"), begin, 15, {0: 1})
 
     def once() -> int:
-        words = command(config, other, tmp_path / "state.json", "--once")
+        words = command(config, other, tmp_path / "state.json", "--once", "--from", begin.isoformat())
         return subprocess.run(words, env=clean(), capture_output=True, timeout=60, check=False).returncode
 
     other.refuses = {MARKT: "no"}
@@ -534,7 +539,7 @@ def test_once_says_by_its_status_whether_all_was_taken(
     other.faults = [Fault(503)]
     assert once() == 1
     assert once() == 0
-    assert len(other.history) == 1
+    assert len(other.seen(MARKT)) == len(set(other.seen(MARKT))) > 0
 
 
 def test_a_token_goes_into_the_header_that_is_named() -> None:

@@ -25,6 +25,7 @@ NAMES = (
     "writing",
     "disk",
     "api",
+    "things",
     "pages",
 )
 RESULTS = ROOT / "bench" / "results"

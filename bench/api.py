@@ -88,7 +88,7 @@ def run(size: Size) -> Result:
         server = servers.timescale() or opened.enter_context(servers.plain(folder))
         if not server.timescale:
             result.notes.append(f"On plain PostgreSQL: {servers.NO_TIMESCALE}.")
-        if reason := _no_room(size):
+        if reason := no_room(size):
             result.skipped = reason
             return result
         result.servers[server.kind] = machine.database(server.maintenance)
@@ -96,7 +96,7 @@ def run(size: Size) -> Result:
         medians: dict[int, dict[str, float]] = {}
         for years in sorted({1, size.years}):
             with (
-                _store(result, server, size, years, year_days) as loaded,
+                store(result, server, size, years, year_days) as loaded,
                 servers.api(folder / str(years), loaded.dsn) as (port, process),
             ):
                 medians[years] = _questions(result, size, loaded, port, years)
@@ -110,7 +110,8 @@ def run(size: Size) -> Result:
     return result
 
 
-def _no_room(size: Size) -> str | None:
+def no_room(size: Size) -> str | None:
+    """Why the store of that size cannot be made; None: it can."""
     needed = size.years * size.stations * YEAR_DAYS * 1440 * 2.4 * BYTES_A_ROW
     free = shutil.disk_usage("/").free
     # TimescaleDB compresses part by part, so what is needed at a time is far less.
@@ -123,7 +124,7 @@ def _no_room(size: Size) -> str | None:
 
 
 @contextlib.contextmanager
-def _store(result: Result, server: Server, size: Size, years: int, year_days: int) -> Iterator[Loaded]:
+def store(result: Result, server: Server, size: Size, years: int, year_days: int) -> Iterator[Loaded]:
     """The store with so many years, made unless it is there."""
     name = f"footfall_bench_{years}y_{size.stations}s_{year_days}d"
     dsn = server.dsn(name)

@@ -154,6 +154,9 @@ class FilesSettings(Section):
     folder: str = Field(default="", description="folder of the files served under /files/; empty: none are")
 
 
+_JENA: Final = "Jena"
+
+
 class CitySettings(Section):
     """Who runs the counters, as shown on the page and in the answers."""
 
@@ -261,8 +264,6 @@ class PublishMqttSettings(MqttSettings):
             raise ValueError("must not be within footfall/v1, where the nodes speak")
         return value
 
-
-_JENA: Final = "Jena"
 
 JENA_URI: Final = "http://dcat-ap.de/def/politicalGeocoding/regionalKey/160530000000"
 """Jena by its Regionalschlüssel."""

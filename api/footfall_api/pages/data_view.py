@@ -21,6 +21,7 @@ from footfall_api.question import (
     Dimension,
     Format,
 )
+from footfall_api.settings import ApiSettings
 from footfall_api.stations import DIRECTION_WORDS
 from footfall_api.writing import REMARKS_HEADER
 
@@ -247,6 +248,29 @@ def words_of(t: Catalogue) -> Words:
         tuple(Meaning(word, t(f"direction_means.{word}")) for word in (*DIRECTION_WORDS.values(), "all")),
         tuple(Meaning(word, t(f"class_means.{word}")) for word in (*CLASS_WORDS.values(), "all")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Another way to the same numbers; without a `link` its address is nothing that a browser opens."""
+
+    title: str
+    text: str
+    address: str
+    link: str
+
+
+def doors_of(host: str, settings: ApiSettings, t: Catalogue) -> tuple[Door, ...]:
+    """The interfaces for platforms and maps, of those that are there only if they are switched on those that are."""
+    paths = {"things": "/sta/v1.1", "catalogue": "/catalog", "entities": "/api/v1/ngsi-ld"}
+    if settings.files.folder:
+        paths["files"] = "/files/"
+    found = [Door(t(f"doors.{key}"), t(f"doors.{key}_text"), host + path, host + path) for key, path in paths.items()]
+    mqtt = settings.publish_mqtt
+    if mqtt.enabled:
+        address = f"{mqtt.host}:{mqtt.port}  {mqtt.prefix}/+/+"
+        found.append(Door(t("doors.mqtt"), t("doors.mqtt_text"), address, ""))
+    return tuple(found)
 
 
 def limits_of(t: Catalogue) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ from footfall_api import (
     routes_files,
     routes_operations,
     routes_places,
+    routes_privacy,
     routes_sta,
     routes_summary,
 )
@@ -93,7 +94,16 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.sta = routes_sta.source_of(app.state)
 
     problems.install(app)
-    for module in (routes_places, routes, routes_summary, live, ngsi_ld, routes_operations, routes_catalogue):
+    for module in (
+        routes_places,
+        routes,
+        routes_summary,
+        live,
+        ngsi_ld,
+        routes_privacy,
+        routes_operations,
+        routes_catalogue,
+    ):
         app.include_router(module.router, dependencies=[Depends(problems.check_parameters)])
     app.include_router(routes_sta.router)
     app.include_router(probes.router)
@@ -217,7 +227,7 @@ def _describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            complete(generate())
+            complete(generate(), {routes_privacy.PrivacyNotice.__name__: routes_privacy.EXAMPLE})
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change the document
@@ -237,5 +247,6 @@ _TAGS: Final = [
     {"name": "counts", "description": "What was counted, and how well."},
     {"name": "summaries", "description": "The typical week, what is usual, totals: what went in, and what did not."},
     {"name": "live", "description": "What is being counted now."},
+    {"name": "privacy", "description": "What is sensed, sent, kept and published, for who wants to know."},
     {"name": "operation", "description": "For machines that watch over this one."},
 ]

@@ -4,6 +4,7 @@ The models describe; they are not used to write answers, which would take longer
 A test holds real answers against them.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -241,8 +242,12 @@ SECURITY_SCHEMES: Final = {
 """What `access` understands. Only what is not public requires one of them."""
 
 
-def complete(document: dict[str, Any]) -> None:
-    """Add to the OpenAPI document what FastAPI cannot know: schemas that no model leads to, and nulls in examples."""
+def complete(document: dict[str, Any], examples: Mapping[str, Any]) -> None:
+    """Add to the OpenAPI document what FastAPI cannot know: schemas that no model leads to, and nulls in examples.
+
+    `examples` are those of answers in JSON, by the name of their schema, beside that of counts.
+    """
+    known = {Counts.__name__: COUNTS_EXAMPLE, **examples}
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     models = (ProblemDetails, CountsCollection)
     _, found = models_json_schema([(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}")
@@ -252,8 +257,9 @@ def complete(document: dict[str, Any]) -> None:
         schemas.pop(unused, None)
     for item in document["paths"].values():
         content = item["get"]["responses"]["200"].get("content", {}).get("application/json", {})
-        if content.get("schema", {}).get("$ref") == f"{_SCHEMAS}{Counts.__name__}":
-            content["example"] = COUNTS_EXAMPLE
+        name = content.get("schema", {}).get("$ref", "").removeprefix(_SCHEMAS)
+        if name in known:
+            content["example"] = known[name]
 
 
 REMARK_EXAMPLE: Final = {

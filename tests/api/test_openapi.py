@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from footfall_api.describe import COUNTS_EXAMPLE, CSV_EXAMPLE
+from footfall_api.routes_privacy import EXAMPLE as PRIVACY_EXAMPLE
 from footfall_api.writing import HEADER
 from footfall_testing.city import NOW, Api, City
 
@@ -56,6 +57,7 @@ def test_every_endpoint_is_described(document: dict[str, Any]) -> None:
         "/api/v1/live",
         "/api/v1/ngsi-ld",
         "/api/v1/ngsi-ld/context.jsonld",
+        "/api/v1/privacy",
         "/api/v1/operations",
         "/healthz",
         "/readyz",
@@ -141,6 +143,7 @@ def _examples(parameter: dict[str, Any]) -> list[Any]:
         ("/api/v1/counts?station=markt&area=zentrum&split=direction", "Counts"),
         ("/api/v1/counts?station=markt&area=zentrum&format=geojson", "CountsCollection"),
         ("/api/v1/remarks", "Remarks"),
+        ("/api/v1/privacy", "PrivacyNotice"),
         ("/api/v1/areas", "AreaCollection"),
         ("/api/v1/areas/zentrum", "AreaFeature"),
         ("/api/v1/stations/markt/counts?resolution=nix", "ProblemDetails"),
@@ -155,13 +158,16 @@ def test_answers_fit_their_models(demo: Api, document: dict[str, Any], path: str
     assert [error.message for error in validator.iter_errors(demo.get(path).json())] == []
 
 
-def test_the_examples_of_answers_fit_too(document: dict[str, Any]) -> None:
-    """The example of an answer is one that could be given."""
-    validator = Draft202012Validator({"$ref": "#/components/schemas/Counts", "components": document["components"]})
+@pytest.mark.parametrize(
+    ("path", "schema", "example"),
+    [("/api/v1/counts", "Counts", COUNTS_EXAMPLE), ("/api/v1/privacy", "PrivacyNotice", PRIVACY_EXAMPLE)],
+)
+def test_the_examples_of_answers_fit_too(document: dict[str, Any], path: str, schema: str, example: Any) -> None:
+    """The example of an answer is one that could be given, with its nulls."""
+    validator = Draft202012Validator({"$ref": f"#/components/schemas/{schema}", "components": document["components"]})
 
-    path = document["paths"]["/api/v1/counts"]["get"]
-    shown = path["responses"]["200"]["content"]["application/json"]["example"]
-    assert shown == COUNTS_EXAMPLE
+    shown = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    assert shown == example
     assert [error.message for error in validator.iter_errors(shown)] == []
     assert CSV_EXAMPLE.splitlines()[0].split(",") == list(HEADER)
 

@@ -186,8 +186,10 @@ def _missing(detail: str) -> Problem:
 
 
 @router.get("/files/", include_in_schema=False)
-async def all_files() -> Response:
-    """What there is says the package."""
+async def all_files(request: Request) -> Response:
+    """What there is says the package, if there is anything."""
+    files: PublishedFiles = request.app.state.files
+    (await asyncio.to_thread(files.open, PACKAGE)).file.close()
     return RedirectResponse(PREFIX + PACKAGE)
 
 

@@ -314,6 +314,23 @@ def test_a_station_is_in_files_from_its_first_sensor_on(town: City, public: ApiS
     assert {name.rpartition("/")[2].partition(".")[0] for name in changed} == {"2026-06", "2026"}
 
 
+def test_a_direction_that_a_later_sensor_counts_is_in_all_files(
+    town: City, public: ApiSettings, files: Path, tmp_path: Path
+) -> None:
+    """As in the API, where a station has the same directions at all times: so old files are made again."""
+    dump_into(files, public)
+    key = town.sensor("kirche-2", (2,))
+    town.connection.execute("UPDATE installation SET valid_to = '2026-06-01' WHERE station = 'kirche'")
+    town.install(key, "kirche", datetime(2026, 6, 1, tzinfo=UTC))
+
+    dump_into(files, public)
+    dump_into(tmp_path / "new", public)
+
+    assert sums(files) == sums(tmp_path / "new")
+    may = csv_rows(files / "counts/1h/2026-05.csv.gz")
+    assert {row["direction"] for row in may if row["station"] == "kirche"} == {"in", "out", "undirected"}
+
+
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2025-10-25", 24), ("2025-10-26", 25)])
 def test_days_on_which_clocks_change(city: City, public: ApiSettings, files: Path, day: str, hours: int) -> None:
     """They have an hour more or less, each interval is there once, and their counts are the hours'."""
@@ -492,6 +509,20 @@ def test_what_is_held_back_is_withheld_from_the_day_of_the_rule(town: City, publ
     assert gzip.decompress((files / "counts/1h/2026-04.csv.gz").read_bytes()) == answer.content
 
 
+def test_what_was_never_measured_can_be_held_back_too(town: City, public: ApiSettings, files: Path) -> None:
+    """The reason changes, although there is no number that could."""
+    dump_into(files, public)
+    day = datetime(2026, 4, 5, tzinfo=BERLIN)
+    rule = HeldBackSettings.model_validate(
+        {"stations": ["markt"], "from": day, "to": day + timedelta(days=1), "reason": "Geprüft."}
+    )
+
+    dump_into(files, with_rules(public, held_back=[rule]))
+
+    reasons = {row["interval_start"][:10]: row["reason"] for row in csv_rows(files / "counts/1d/2026.csv.gz")}
+    assert (reasons["2026-04-04"], reasons["2026-04-05"]) == ("not_reported", "withheld")
+
+
 def test_what_is_finer_than_public_is_removed(town: City, public: ApiSettings, files: Path) -> None:
     """Should the city decide for hours, no file by the quarter of an hour stays."""
     dump_into(files, public)
@@ -583,8 +614,12 @@ def test_what_is_not_public_cannot_be_chosen(town: City, public: ApiSettings, fi
 
 
 def test_without_counts_there_are_places_only(city: City, public: ApiSettings, files: Path) -> None:
-    """A city that begins: the package is valid, and names what there is."""
-    city.counter("markt")
+    """A city that begins, with a sensor that was silent so far: the package is valid, and names what there is."""
+    key = city.counter("markt")
+    city.minutes(key, datetime(2026, 5, 1, tzinfo=UTC), 90, observed_s=0)
+    city.sum_up()
+    city.minutes(key, datetime(2026, 5, 2, tzinfo=UTC), 90, observed_s=0)
+    city.span(key, datetime(2026, 5, 3, tzinfo=UTC), datetime(2026, 5, 4, tzinfo=UTC))
 
     dump_into(files, public)
 
@@ -596,6 +631,30 @@ def test_without_counts_there_are_places_only(city: City, public: ApiSettings, f
         "stations.geojson",
     ]
     assert Package(str(files / "datapackage.json")).validate().valid
+
+
+@pytest.mark.parametrize("how", ["summed up", "by the minute", "a span", "a sum"])
+def test_files_begin_with_the_first_month_in_which_anything_was_measured(
+    city: City, public: ApiSettings, files: Path, how: str
+) -> None:
+    """In whatever way it is known; what a sensor counted before it hung there is not the station's."""
+    city.station("markt")
+    key = city.sensor("markt-1")
+    city.install(key, "markt", datetime(2026, 2, 1, tzinfo=UTC))
+    city.minutes(key, datetime(2026, 1, 5, tzinfo=UTC), 60, {0: 1})
+    begin = datetime(2026, 3, 10, tzinfo=UTC)
+    if how in {"summed up", "by the minute"}:
+        city.minutes(key, begin, 60, {0: 1})
+    if how == "summed up":
+        city.sum_up()
+    elif how == "a span":
+        city.span(key, begin, begin + timedelta(hours=3), observed_s=3600)
+    elif how == "a sum":
+        city.span(key, begin, begin + timedelta(hours=3), {0: 7})
+
+    dump_into(files, public, choice=Choice(frozenset({Resolution.DAY})))
+
+    assert csv_rows(files / "counts/1d/2026.csv.gz")[0]["interval_start"] == "2026-03-01T00:00:00+01:00"
 
 
 def test_files_are_not_removed_because_the_database_is_another(

@@ -27,6 +27,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from footfall_api.accept import preferred
 from footfall_api.caching import is_head, not_modified
 from footfall_api.dump.package import PACKAGE, SUMS, parse_sums
 from footfall_api.dump.plan import rules_digest, table_of
@@ -52,6 +53,9 @@ _LONGEST_PATH: Final = 100
 """No path of ours is so long; to compare one with all others would take its time."""
 
 _RANGE: Final = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
+
+LISTED: Final = "/daten#files"
+"""Where people find the list of all files."""
 
 router = APIRouter()
 
@@ -146,6 +150,14 @@ class PublishedFiles:
             file.close()
             raise
 
+    def names(self) -> tuple[str, ...]:
+        """The paths of all files that are handed out now, in order; none where no files are published."""
+        try:
+            found = self._list()
+        except Problem:
+            return ()
+        return tuple(path for path in found.sums if found.rules == self._rules or table_of(path) is None)
+
     def _list(self) -> _List:
         """What there is.
 
@@ -187,10 +199,11 @@ def _missing(detail: str) -> Problem:
 
 @router.get("/files/", include_in_schema=False)
 async def all_files(request: Request) -> Response:
-    """What there is says the package, if there is anything."""
+    """What there is says the package, if there is anything; to people the page with the data."""
     files: PublishedFiles = request.app.state.files
     (await asyncio.to_thread(files.open, PACKAGE)).file.close()
-    return RedirectResponse(PREFIX + PACKAGE)
+    where = preferred(request, (PREFIX + PACKAGE, LISTED), {PREFIX + PACKAGE: "application/json", LISTED: "text/html"})
+    return RedirectResponse(where, headers={"Vary": "Accept"})
 
 
 @router.get("/files/{path:path}", include_in_schema=False)

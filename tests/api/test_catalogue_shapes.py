@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 from rdflib import DCAT, DCTERMS, RDF, RDFS, SH, SKOS, Graph, URIRef
 
-from footfall_api.settings import ApiSettings, CatalogueSettings, CitySettings, DatabaseSettings, PublicSettings
+from footfall_api.settings import (
+    ApiSettings,
+    CatalogueSettings,
+    CitySettings,
+    DatabaseSettings,
+    FilesSettings,
+    PublicSettings,
+)
 from footfall_demo.city import BOXES
 from footfall_demo.configs import Wiring
 from footfall_testing.city import NOW, Api, City
@@ -83,6 +90,7 @@ def filled(dsn: str) -> ApiSettings:
     return ApiSettings(
         database=DatabaseSettings(dsn=dsn),
         city=CitySettings(contact="daten@jena.example", office="Stadt Jena"),
+        files=FilesSettings(folder="files"),
         public=PublicSettings(
             licence="Datenlizenz Deutschland – Namensnennung – Version 2.0",
             licence_url="https://www.govdata.de/dl-de/by-2-0",

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,16 @@ def served(settings: ApiSettings) -> Iterator[Api]:
     """The API that serves them."""
     with Api(settings) as api:
         yield api
+
+
+def test_people_find_the_list_on_the_page_with_the_data(served: Api, files: Path) -> None:
+    """A browser is led there, and every link on it has a file."""
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    assert served.get("/files/", headers=browser).headers["Location"] == "/daten#files"
+    page = served.get("/daten").text
+    links = set(re.findall(r'href="(/files/[^"]+)"', page))
+    assert {f"/files/{name}" for name in visible(files) if name.startswith("counts/")} < links
+    assert {served.get(link).status_code for link in links} == {200}
 
 
 def test_each_file_is_served_as_it_is(served: Api, files: Path) -> None:

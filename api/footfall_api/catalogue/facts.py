@@ -63,6 +63,8 @@ class Facts:
     counts_changed_s: int | None
     """When anything in the counts last changed; None: there are none."""
     stations_changed_s: int | None
+    has_files: bool = True
+    """Whether the counts are there as files, too."""
 
 
 async def read_facts(connection: Connection, settings: ApiSettings, rules: Publication, base: str, now_s: int) -> Facts:
@@ -89,6 +91,7 @@ async def read_facts(connection: Connection, settings: ApiSettings, rules: Publi
         # What was measured up to a moment came later, however it came.
         None if measured_s is None else min(now_s, max(measured_s[1], counts_changed_s or 0, stations_changed_s or 0)),
         None if stations_changed_s is None else min(now_s, stations_changed_s),
+        bool(settings.files.folder),
     )
 
 

@@ -114,6 +114,14 @@ OFFERS: Final = (
 
 DATASETS: Final = ("counts", "stations")
 
+
+def offers_of(facts: Facts) -> tuple[Offer, ...]:
+    """The ways that there are: files only where there are any."""
+    return tuple(offer for offer in OFFERS if facts.has_files or not offer.access.startswith(_FILES))
+
+
+_FILES: Final = "/files/"
+
 _CLASSES: Final[dict[Node, Node]] = {
     DCAT.compressFormat: DCTERMS.MediaType,
     DCAT.landingPage: FOAF.Document,
@@ -165,7 +173,7 @@ def graph_of(facts: Facts) -> Graph:
         _place(facts),
         _counts(facts),
         _stations(facts),
-        *(_distribution(facts, offer) for offer in OFFERS),
+        *(_distribution(facts, offer) for offer in offers_of(facts)),
         *(_service(facts, service) for service in SERVICES),
     )
     for me, link, value in said:
@@ -300,7 +308,7 @@ def _dataset(facts: Facts, name: str, described: dict[str, str], changed_s: int 
     yield me, FOAF.page, URIRef(_page(facts, "about"))
     yield from _spatial(facts, me)
     yield from _dated(facts, me, changed_s)
-    for offer in OFFERS:
+    for offer in offers_of(facts):
         if offer.dataset == name:
             yield me, DCAT.distribution, _own(facts, f"/distribution/{offer.id}")
 

@@ -1,12 +1,13 @@
 """The data: downloads, a form that builds addresses of the API, examples to copy, what the words in answers mean."""
 
+import asyncio
 from datetime import datetime
 from typing import Final
 
 from starlette.responses import Response
 
 from footfall_api.pages.data_build import PARAMETERS, Places, build, first_wish, wish_of
-from footfall_api.pages.data_view import doors_of, form_of, limits_of, recipes, shelves, words_of
+from footfall_api.pages.data_view import doors_of, file_shelves, form_of, limits_of, recipes, shelves, words_of
 from footfall_api.pages.frame import Here, Page
 from footfall_api.pages.places import names_of, today_of
 from footfall_api.publication import LIFTED
@@ -38,6 +39,7 @@ async def answer(here: Here) -> Response:
         address=host + built.path,
         recipes=recipes(*shown, host, here.t),
         words=words_of(here.t),
+        files=file_shelves(await asyncio.to_thread(here.request.app.state.files.names), f"{here.base}/files/", here.t),
         doors=doors_of(host, here.settings, here.t),
         limits=limits_of(here.t),
         published=sentences(rules, here.t, names_of(stations)),

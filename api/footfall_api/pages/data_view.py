@@ -8,6 +8,7 @@ from typing import Any, Final
 from footfall_api.answers import Reason, State
 from footfall_api.counts import CLASS_WORDS
 from footfall_api.describe import Counts, Value
+from footfall_api.dump.plan import table_of
 from footfall_api.intervals import Resolution
 from footfall_api.messages import Catalogue
 from footfall_api.pages import data_recipes
@@ -271,6 +272,32 @@ def doors_of(host: str, settings: ApiSettings, t: Catalogue) -> tuple[Door, ...]
         address = f"{mqtt.host}:{mqtt.port}  {mqtt.prefix}/+/+"
         found.append(Door(t("doors.mqtt"), t("doors.mqtt_text"), address, ""))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class FileShelf:
+    """The files of counts of one resolution: of each month or year its name, and the links by format."""
+
+    title: str
+    periods: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
+def file_shelves(names: Sequence[str], address: str, t: Catalogue) -> tuple[FileShelf, ...]:
+    """All files of counts by resolution, the newest first; none where there are no files."""
+    found: dict[Resolution, dict[str, list[tuple[str, str]]]] = {}
+    for name in names:
+        table = table_of(name)
+        if table is not None:
+            file_format = t("data_format.parquet" if name.endswith(".parquet") else "data_format.csv")
+            periods = found.setdefault(table.resolution, {})
+            periods.setdefault(str(table.period), []).append((file_format, address + name))
+    return tuple(
+        FileShelf(
+            t(f"doors.by.{resolution}"),
+            tuple((period, tuple(sorted(links))) for period, links in sorted(periods.items(), reverse=True)),
+        )
+        for resolution, periods in sorted(found.items(), key=lambda item: item[0].longest_s)
+    )
 
 
 def limits_of(t: Catalogue) -> Mapping[str, Any]:

@@ -185,7 +185,9 @@ def _pieces(first: int, last: int) -> list[tuple[int, int]]:
 _BEGINS: Final = """
 SELECT i.station, min(least(
     (SELECT extract(epoch FROM h.bucket)::bigint FROM coverage_hour h
+     -- Where there are minutes, they say it to the minute, summed up or not.
      WHERE h.sensor = i.sensor AND h.bucket > i.valid_from - interval '1 hour' AND h.bucket < i.valid_to
+       AND h.bucket < (SELECT minutes_from FROM store)
      ORDER BY h.bucket LIMIT 1),
     (SELECT m.minute * 60::bigint FROM coverage_minute m
      WHERE m.sensor = i.sensor AND m.minute >= minute_of(i.valid_from) AND m.minute < minute_of(i.valid_to)

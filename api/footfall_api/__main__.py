@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 from footfall_role import extras
 
-_NEEDED = ("fastapi", "uvicorn", "psycopg", "psycopg_pool", "jinja2", "babel", "pydantic_settings", "prometheus_client")
+_NEEDED = (
+    "fastapi", "uvicorn", "psycopg", "psycopg_pool", "jinja2", "babel", "pydantic_settings", "prometheus_client",
+    "pyarrow", "rdflib", "shapely", "numpy", "paho", "urllib3", "holidays",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

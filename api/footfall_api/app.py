@@ -91,7 +91,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.feed = BoardFeed(app.state.pool, conninfo(settings.database), clock, telemetry, shown)
     telemetry.watch_pool(lambda: pool_figures(app.state.pool))
 
-    app.state.sta = routes_sta.source_of(app.state)
+    app.state.sta = None  # made when SensorThings is first asked
 
     problems.install(app)
     for module in (

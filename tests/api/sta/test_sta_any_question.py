@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from footfall_api.sta.engine import Session
 from footfall_api.sta.evaluate import compile_filter, ordered
+from footfall_api.sta.http import source_of
 from footfall_api.sta.language import Query, parse_query
 from footfall_api.sta.model import Entity
 from footfall_testing.city import Api
@@ -28,7 +29,7 @@ class Plain:
         self.observations = [one for stream in sorted(self.session.observations) for one in self._of(stream)]
 
     async def _session(self) -> Session:
-        source = self.api.app.state.sta
+        source = source_of(self.api.app.state)
         session = Session(source, await source.city(), "", self.api.now, left_to_read=10**9)
         await session._read_all()
         return session

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from footfall_api.routes_sta import CONFORMANCE
 from footfall_api.settings import ApiSettings, DatabaseSettings, PublicationSettings
 from footfall_api.sta import engine
+from footfall_api.sta.http import CONFORMANCE
 from footfall_api.sta.language import ENTITY_SETS, NAVIGATIONS, PROPERTIES
 from footfall_testing.city import NOW, Api, City
 from footfall_testing.sta import BEGIN, ask, everything, get, ids, populate
@@ -362,7 +362,7 @@ def bounded(sta: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
     def narrow(*args: Any, **words: Any) -> engine.Session:
         return replace(roomy(*args, **words), left_to_read=100, left_to_write=26)
 
-    monkeypatch.setattr("footfall_api.routes_sta.Session", narrow)
+    monkeypatch.setattr("footfall_api.sta.http.Session", narrow)
     return sta
 
 

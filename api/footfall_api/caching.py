@@ -122,6 +122,8 @@ async def version_of(connection: Connection, plan: Plan, tallied: Tallied | None
         [_of_that_time(station, question) for station in places.concerned],
         [(area.id, area.stations, area.geometry) for area in places.areas],
         plan.remarks,
+        # A sensor that came later tells directions apart, and earlier answers have them too.
+        [group.directions for group in plan.groups] if Dimension.DIRECTION in question.split else None,
         list(map(_sums, legs)),
         dates.epoch,
         removed_s if has_removed else None,
@@ -231,7 +233,7 @@ SELECT (SELECT epoch::text FROM store),
            (SELECT max(changed) FROM span),
            (SELECT max(changed) FROM station WHERE id = ANY(%(stations)s)),
            (SELECT max(changed) FROM area WHERE id = ANY(%(areas)s)),
-           (SELECT max(changed) FROM sensor WHERE %(directions)s AND key IN (SELECT sensor FROM asked)),
+           (SELECT max(changed) FROM sensor WHERE key = ANY(%(directions)s)),
            (SELECT max(r.changed) FROM remark r
             WHERE r.starts < %(last)s AND (
                 r.station = ANY(%(stations)s) OR r.sensor IN (SELECT sensor FROM asked)
@@ -271,7 +273,12 @@ async def _dates(connection: Connection, plan: Plan) -> _Dates:
         "last": datetime.fromtimestamp(last_s, UTC),
         "stations": [station.id for station in places.concerned],
         "areas": [area.id for area in places.areas],
-        "directions": Dimension.DIRECTION in question.split,
+        "directions": [
+            member.installation.sensor_key
+            for group in plan.groups
+            for member in group.members
+            if Dimension.DIRECTION in question.split
+        ],
     }
     row = await (await connection.execute(_DATES, asked)).fetchone()
     assert row is not None

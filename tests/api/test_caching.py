@@ -307,3 +307,15 @@ def test_minutes_that_were_removed_are_seen_by_those_who_ask_for_them(city: City
     assert version(api) == hours
     assert version(api, **QUARTERS)[0] != quarters[0]
     assert version(api, **QUARTERS)[1] is None
+
+
+def test_a_direction_that_is_counted_for_the_first_time_is_seen_in_answers_by_direction(
+    city: City, markt: int, api: Api, send: Report
+) -> None:
+    """The station has it from then on, and its earlier answers too; sums are what they were."""
+    send(NOON, 5)
+    split, whole = version(api, **ASKED, split="direction"), version(api, **ASKED)
+    later = city.sensor("markt-2", (2,))
+    city.install(later, "markt", since=NOON + timedelta(days=30))
+    assert version(api, **ASKED, split="direction")[0] != split[0]
+    assert version(api, **ASKED)[0] == whole[0]

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from footfall_api.sta.evaluate import compile_filter, ordered
-from footfall_api.sta.language import ENTITY_SETS, IDS, NAVIGATIONS, Expand, Query, ResourcePath, Segment
-from footfall_api.sta.model import MINUTE_BITS, Entity, Stream, observation
+from footfall_api.intervals import Resolution
+from footfall_api.sta.evaluate import compile_filter, compile_value, ordered, shape_of, sort_key
+from footfall_api.sta.language import ENTITY_SETS, IDS, NAVIGATIONS, Expand, Expression, Query, ResourcePath, Segment
+from footfall_api.sta.model import MINUTE_BITS, Entity, Stream
+from footfall_api.sta.observations import TIMES, Observations, Place
 from footfall_api.sta.options import write_options
-from footfall_api.sta.select import InOrder, Selection, paths_of, select
-from footfall_api.sta.source import City, Counted, Kept, Slice, Source
+from footfall_api.sta.select import InOrder, Selection, paths_of, select, weight_of
+from footfall_api.sta.source import PIECE, City, Counted, Kept, Slice, Source
 from footfall_api.sta.values import Interval, Value, descend
 
 DEFAULT_TOP: Final = 100
@@ -28,11 +30,21 @@ MAX_TOP: Final = 10_000
 MAX_ENTITIES: Final = 10_000
 """Entities in one answer, those that are expanded included; the first of a page is always there."""
 
-MAX_READ: Final = 250_000
-"""Observations that are read for one answer to be judged or sorted: seven years of quarters of an hour."""
+MAX_READ: Final = 100_000
+"""Observations that are read for one answer to be judged or sorted: eleven years of hours."""
 
-_PIECE: Final = 4000
+_FINE: Final = 4
+"""To read a quarter of an hour, which is added up from its minutes, takes so many times as long as to read an hour."""
+
+_PIECE: Final = PIECE
 """Observations that are read at a time."""
+
+_SHAPES: Final = frozenset({"location", "feature", "observedArea"})
+
+_READ: Final = (
+    "conditions on what was counted, and orders that are not those of times or ids, have to read the Observations one "
+    "by one, and these are too many; choose a Datastream or a time, such as phenomenonTime ge 2026-03-01T00:00:00Z"
+)
 
 _PLACE: Final = 1000
 """To look at another place takes as long as to read so many Observations at one."""
@@ -67,6 +79,8 @@ class Session:
     left_to_read: int = MAX_READ
     left_to_write: int = MAX_ENTITIES
     kept: Kept = field(default_factory=dict)
+    shapes: dict[int, Value] = field(default_factory=dict)
+    made: Observations = field(default_factory=Observations)
     observations: dict[int, list[Entity]] = field(default_factory=dict)
     """By Datastream, where a condition asks about all of them."""
 
@@ -98,7 +112,13 @@ class Session:
             if name not in ENTITY_SETS:
                 return found[0] if found else None
             return [value for one in found for value in (one if isinstance(one, list) else [one])]
-        return descend(entity.properties.get(name), rest)
+        value = entity.properties.get(name)
+        if name in _SHAPES and not rest and value is not None:
+            # Read once: a condition may ask for the same few shapes again for each of many Observations.
+            if id(value) not in self.shapes:
+                self.shapes[id(value)] = shape_of(value)
+            return self.shapes[id(value)]
+        return descend(value, rest)
 
     # -- pages ---------------------------------------------------------------------------------------------------------
 
@@ -114,6 +134,10 @@ class Session:
         else:
             assert navigation is not None
             found = self.related(of, navigation)
+        self._spend(
+            len(found) * weight_of(_expressions(query)),
+            "conditions and orders as long as these are too much for so many entities; write shorter ones",
+        )
         return await asyncio.to_thread(self._of_known, found, query)
 
     def _of_known(self, found: list[Entity], query: Query) -> Page:
@@ -127,8 +151,7 @@ class Session:
 
     async def _prepare(self, query: Query) -> None:
         """Read the Observations that a condition or an order asks about from elsewhere."""
-        expressions = [*([query.filter] if query.filter else []), *(order.expression for order in query.orderby)]
-        paths = [path for expression in expressions for path in paths_of(expression)]
+        paths = [path for expression in _expressions(query) for path in paths_of(expression)]
         if any("Observations" in path for path in paths):
             await self._read_all()
 
@@ -138,7 +161,7 @@ class Session:
         slices = [(stream, stream.first, stream.last) for stream in missing]
         size = sum(last - first for _, first, last in slices)
         self._spend(
-            size,
+            _cost(slices),
             f"a condition on the Observations of other entities has to read all {size:,} of them; ask for Observations "
             "instead, with conditions on their Datastream and their time",
         )
@@ -147,7 +170,10 @@ class Session:
 
     def _spend(self, number: int, otherwise: str) -> None:
         if number > self.left_to_read:
-            raise TooMuchError(f"{otherwise}; at most {MAX_READ:,} are read for one answer")
+            raise TooMuchError(
+                f"{otherwise}. At most {MAX_READ:,} intervals of an hour or more are read for one answer, or "
+                f"{MAX_READ // _FINE:,} of a quarter of an hour; with long conditions or shapes fewer"
+            )
         self.left_to_read -= number
 
     # -- Observations --------------------------------------------------------------------------------------------------
@@ -155,13 +181,10 @@ class Session:
     async def _observations(self, streams: Sequence[Stream], query: Query) -> Page:
         selection = select(streams, query.filter, self.resolve, self.now)
         order = InOrder(selection, query.orderby)
-        if selection.rest is not None:
-            return await self._judged(selection, order, query)
         skip, top, total = query.skip or 0, top_of(query), selection.size
-        found: list[Entity] = []
-        if top and skip < total:
-            found = await (self._placed(order, query, skip, top) if order.is_settled else self._sorted(order, query))
-            found = found[:top] if order.is_settled else found[skip : skip + top]
+        if selection.rest is not None or (not order.is_settled and top and skip < total):
+            return await self._read(selection, order, query)
+        found = (await self._placed(order, query, skip, top))[:top] if top and skip < total else []
         end = skip + top
         return Page(found, total if query.count else None, _next(query, end, total > end))
 
@@ -176,48 +199,68 @@ class Session:
                 break
         return found
 
-    async def _sorted(self, order: InOrder, query: Query) -> list[Entity]:
-        """All Observations of a selection, read to be sorted."""
-        size = order.selection.size
-        self._spend(
-            size,
-            f"to sort by what is not the time or the id, all {size:,} Observations that fit have to be read; choose a "
-            "Datastream or a time, such as phenomenonTime ge 2026-03-01T00:00:00Z",
-        )
-        found = await self._built(order.selection.slices)
-        return await asyncio.to_thread(ordered, found, query.orderby, self.resolve, self.now)
+    async def _read(self, selection: Selection, order: InOrder, query: Query) -> Page:
+        """Observations that have to be read to be judged or sorted: as many as the page needs, or all.
 
-    async def _judged(self, selection: Selection, order: InOrder, query: Query) -> Page:
-        """Observations that have to be read to be judged: as many as the page needs, or all to count them."""
-        assert selection.rest is not None
-        holds = compile_filter(selection.rest, self.resolve, self.now)
+        All of them are looked at, and only those on the page are made.
+        """
+        holds = None if selection.rest is None else compile_filter(selection.rest, self.resolve, self.now)
+        timed = selection.rest is not None and any(path[0] in TIMES for path in paths_of(selection.rest))
         skip, top = query.skip or 0, top_of(query)
         enough = None if query.count or not order.is_settled else skip + top + 1
         found: list[Entity] = []
+        all_places: list[Place] = []
+        total = 0
         settled = order if order.is_settled else InOrder(selection, ())
+        weight = weight_of(_expressions(query))
+        if enough is None:
+            # All of it will be read: then the stations of one time are tallied together.
+            self._spend(_cost(selection.slices) * weight, _READ)
+            await self.source.load(self.city, selection.slices, self.kept)
         for window in settled.windows(0, _PIECE):
-            places = {(id(stream.edges), first, last) for stream, first, last in window.slices}
-            self._spend(
-                sum(last - first for _, first, last in window.slices) + _PLACE * len(places),
-                "a condition on what was counted has to read the Observations one after another, and these are too "
-                "many; choose a Datastream or a time as well, such as phenomenonTime ge 2026-03-01T00:00:00Z",
-            )
-            piece = await self._built(window.slices)
-            found += await asyncio.to_thread(self._kept, piece, holds, query if order.is_settled else Query())
-            if enough is not None and len(found) >= enough:
+            if enough is not None:
+                places = {(id(stream.edges), first, last) for stream, first, last in window.slices}
+                self._spend(_cost(window.slices) * weight + _PLACE * len(places), _READ)
+            counted = await self.source.load(self.city, window.slices, self.kept)
+            held = await asyncio.to_thread(self.made.places, window.slices, counted, holds, timed=timed)
+            if not order.is_settled:
+                all_places += held
+            elif total < skip + top:
+                if order.by_id:
+                    held = held[::-1] if order.descending else held
+                    piece = self.made.of(held[max(0, skip - total) : skip + top - total])
+                else:
+                    piece = await asyncio.to_thread(self._in_order, held, query)
+                    piece = piece[max(0, skip - total) : skip + top - total]
+                found += piece
+            total += len(held)
+            if enough is not None and total >= enough:
                 break
         if not order.is_settled:
-            found = await asyncio.to_thread(ordered, found, query.orderby, self.resolve, self.now)
+            found = await asyncio.to_thread(self._best, all_places, query, skip, top)
         end = skip + top
-        return Page(found[skip:end], len(found) if query.count else None, _next(query, end, len(found) > end))
+        return Page(found, total if query.count else None, _next(query, end, total > end))
 
-    def _kept(self, piece: list[Entity], holds: Callable[[Entity], bool], query: Query) -> list[Entity]:
-        return ordered(filter(holds, piece), query.orderby, self.resolve, self.now)
+    def _in_order(self, places: list[Place], query: Query) -> list[Entity]:
+        return ordered(self.made.of(places), query.orderby, self.resolve, self.now)
+
+    def _best(self, places: list[Place], query: Query, skip: int, top: int) -> list[Entity]:
+        """The page of an order that what was counted decides; places alike stay in the order of their ids."""
+        numbers = list(range(len(places)))
+        for one in reversed(query.orderby):
+            value = compile_value(one.expression, self.resolve, self.now)
+            keys = [sort_key(value(view)) for view in self.made.views(places)]
+            numbers.sort(key=keys.__getitem__, reverse=one.descending)
+        return self.made.of([places[n] for n in numbers[skip : skip + top]])
 
     async def _built(self, slices: Sequence[Slice]) -> list[Entity]:
         """The Observations at some positions, in that order."""
         counted = await self.source.load(self.city, slices, self.kept)
-        return await asyncio.to_thread(_build, slices, counted)
+        return await asyncio.to_thread(self.build, slices, counted)
+
+    def build(self, slices: Sequence[Slice], counted: Mapping[tuple[int, int, int], Counted]) -> list[Entity]:
+        """The Observations at some positions, of what was counted there."""
+        return self.made.of(self.made.places(slices, counted))
 
     async def one(self, id_: int) -> Entity | None:
         """The Observation of an id."""
@@ -229,13 +272,17 @@ class Session:
         return found
 
 
-def _build(slices: Sequence[Slice], counted: Mapping[tuple[int, int, int], Counted]) -> list[Entity]:
-    return [
-        observation(stream, position, count if answer.counted else None, answer)
+def _expressions(query: Query) -> list[Expression]:
+    """What has to be worked out for each entity."""
+    return [*([query.filter] if query.filter else []), *(order.expression for order in query.orderby)]
+
+
+def _cost(slices: Iterable[Slice]) -> int:
+    """What it takes to read some slices, in intervals of an hour."""
+    return sum(
+        (last - first) * (_FINE if stream.edges.resolution is Resolution.QUARTER_HOUR else 1)
         for stream, first, last in slices
-        if first < last
-        for position, count, answer in zip(range(first, last), *counted[stream.id, first, last], strict=True)
-    ]
+    )
 
 
 def top_of(query: Query) -> int:
@@ -380,7 +427,7 @@ async def _pages(
         )
         for i, (selection, wanted, before) in planned.items():
             skip, top = query.skip or 0, top_of(query)
-            piece = ordered(_build(wanted, counted), query.orderby, session.resolve, session.now)
+            piece = ordered(session.build(wanted, counted), query.orderby, session.resolve, session.now)
             found = piece[skip - before :][:top] if wanted else []
             end = skip + top
             total = selection.size if query.count else None

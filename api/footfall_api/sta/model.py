@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from footfall_api.answers import Answer
 from footfall_api.counts import ALL
 from footfall_api.intervals import Resolution
 from footfall_api.sta.edges import Edges
@@ -241,20 +240,4 @@ def _datastream(stream: Stream, names: Names) -> Entity:
         stream.id,
         properties,
         {"Thing": [station.number], "Sensor": [station.number], "ObservedProperty": [1]},
-    )
-
-
-def observation(stream: Stream, position: int, count: int | None, answer: Answer) -> Entity:
-    """The Observation at a position of a Datastream; its result is None where there is no number."""
-    when = stream.interval(position)
-    parameters: dict[str, Any] = {"state": str(answer.state), "final": answer.final}
-    if answer.coverage is not None:
-        parameters["coverage"] = answer.coverage
-    if answer.reason is not None:
-        parameters["reason"] = str(answer.reason)
-    return Entity(
-        "Observations",
-        stream.observation_id(position),
-        {"phenomenonTime": when, "resultTime": when.end, "result": count, "parameters": parameters},
-        {"Datastream": [stream.id], "FeatureOfInterest": [stream.station.number]},
     )

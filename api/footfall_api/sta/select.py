@@ -9,7 +9,7 @@ before a moment is arithmetic too, so the moment that has so many before it is f
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil, floor
@@ -17,7 +17,7 @@ from typing import Final
 
 from footfall_api.sta.bounds import equal_to, time_bounds
 from footfall_api.sta.evaluate import Resolve, compile_filter, is_constant
-from footfall_api.sta.language import IDS, Binary, Expression, In, Logical, Order, Path, children
+from footfall_api.sta.language import IDS, Binary, Call, Expression, In, Logical, Order, Path, children
 from footfall_api.sta.model import MINUTE_BITS, Entity, Stream
 from footfall_api.sta.source import Slice
 
@@ -120,6 +120,19 @@ def paths_of(expression: Expression) -> Iterator[tuple[str | int, ...]]:
         yield expression.options.steps
     for child in children(expression):
         yield from paths_of(child)
+
+
+def weight_of(expressions: Iterable[Expression]) -> int:
+    """How much longer it takes to look at an entity with these than with a plain comparison, about."""
+    nodes = [node for expression in expressions for node in _nodes(expression)]
+    shapes = sum(isinstance(node, Call) and node.name.startswith(("geo.", "st_")) for node in nodes)
+    return 1 + len(nodes) // 8 + 4 * shapes
+
+
+def _nodes(expression: Expression) -> Iterator[Expression]:
+    yield expression
+    for child in children(expression):
+        yield from _nodes(child)
 
 
 def _stub(stream: Stream) -> Entity:

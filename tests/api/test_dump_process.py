@@ -12,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 
 from footfall_testing.city import City
 from footfall_testing.dumps import csv_rows, stamps, sums, visible
+from footfall_testing.waiting import wait_until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -115,11 +117,16 @@ def test_a_run_that_was_killed_is_gone_on_with(config: Path, tmp_path: Path) -> 
     assert sum(again[name] != stamp for name, stamp in written.items()) <= 2
 
 
-def test_an_interrupt_is_answered_with_a_sentence(config: Path, tmp_path: Path) -> None:
-    """Ctrl-C is no fault: status 1, no traceback."""
-    with begun("--config", config, "dump", tmp_path / "files") as process:
-        assert process.stderr is not None
-        process.stderr.readline()
+def test_an_interrupt_is_answered_with_a_sentence(config: Path, tmp_path: Path, database: str) -> None:
+    """Ctrl-C is no fault: status 1, no traceback. It comes while the program waits for the database."""
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'coverage_minute'::regclass"
+    with (
+        psycopg.connect(database) as holder,
+        psycopg.connect(database, autocommit=True) as watcher,
+        begun("--config", config, "dump", tmp_path / "files") as process,
+    ):
+        holder.execute("LOCK TABLE coverage_minute IN ACCESS EXCLUSIVE MODE")
+        wait_until(lambda: watcher.execute(waits).fetchone() != (0,), what="the program waits")
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=20)
 

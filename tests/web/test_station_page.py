@@ -266,7 +266,7 @@ def test_ten_years_are_shown_by_the_month(city: City) -> None:
         ("from=2025-01-01&to=2025-12-31&resolution=15min", "höchstens 9.000", "resolution=1h"),
         (
             "from=2025-01-01&to=2025-01-02&resolution=5min",
-            "nur für die letzten 24 Stunden öffentlich",
+            "für diesen Zeitraum nicht öffentlich",
             "resolution=15min",
         ),
         ("from=gestern", "„gestern“ ist kein Datum", None),

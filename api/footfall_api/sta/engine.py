@@ -212,7 +212,7 @@ class Session:
         all_places: list[Place] = []
         total = 0
         settled = order if order.is_settled else InOrder(selection, ())
-        weight = weight_of(_expressions(query))
+        weight = weight_of(_expressions(replace(query, filter=selection.rest)))
         if enough is None:
             # All of it will be read: then the stations of one time are tallied together.
             self._spend(_cost(selection.slices) * weight, _READ)

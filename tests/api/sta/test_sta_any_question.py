@@ -4,6 +4,8 @@ The engine finds places by arithmetic and bisection, and judges parts of a condi
 Observations are made into a plain list, which is filtered, sorted and cut, as the entities of all other sets are.
 """
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -46,6 +48,15 @@ class Plain:
         found = ordered(sorted(found, key=lambda one: one.id), query.orderby, session.resolve, session.now)
         skip = query.skip or 0
         return [one.id for one in found[skip : skip + (100 if query.top is None else query.top)]], len(found)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_bounds() -> Iterator[None]:
+    """Here everything may be read."""
+    with pytest.MonkeyPatch.context() as patch:
+        roomy = partial(Session, left_to_read=10**9)
+        patch.setattr("footfall_api.sta.http.Session", roomy)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -347,3 +347,11 @@ def test_pages_say_the_rules(city: City, database: str) -> None:
             page = api.get(path)
             assert page.status_code == 200
             assert "Markt: Zählwerte aller Zeit werden nicht veröffentlicht. Der Sensor wird geprüft." in page.text
+
+
+def test_summaries_have_no_small_counts_either(classes: City, database: str) -> None:
+    """A total by class over an hour's day is the hour's number."""
+    asked = {"from": "2026-06-01", "to": "2026-06-02", "resolution": "1d", "split": "class"}
+    with api_with(database, small_below=5, small_reason="Niemand soll erkannt werden.") as api:
+        found = {v["class"]: v["count"] for v in api.get("/api/v1/stations/markt/totals", **asked).json()["values"]}
+    assert found == {"pedestrian": 120, "cyclist": None, "wheelchair": None}

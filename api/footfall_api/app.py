@@ -38,7 +38,7 @@ from footfall_api.database import conninfo, new_pool, pool_figures, snapshot
 from footfall_api.describe import complete
 from footfall_api.feed import BoardFeed
 from footfall_api.ngsi_ld import routes as ngsi_ld
-from footfall_api.publication import LIFTED, publication_of, unknown_stations
+from footfall_api.publication import publication_of, rules_of_doors, unknown_stations
 from footfall_api.question import Format, nearest
 from footfall_api.settings import ApiSettings
 from footfall_api.stations import read_stations
@@ -86,7 +86,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.pool = new_pool(settings.database)
     app.state.rules = publication_of(settings.publication)
     # What is for everybody to watch: the token lifts nothing here, `local` does.
-    shown = LIFTED if settings.public.local else app.state.rules
+    shown = app.state.shown = rules_of_doors(settings)
     app.state.files = routes_files.PublishedFiles(Path(settings.files.folder) if settings.files.folder else None, shown)
     app.state.feed = BoardFeed(app.state.pool, conninfo(settings.database), clock, telemetry, shown)
     telemetry.watch_pool(lambda: pool_figures(app.state.pool))

@@ -28,8 +28,8 @@ from footfall_api.asked import read_places
 from footfall_api.commits import listen
 from footfall_api.database import Pool, conninfo, new_pool, snapshot
 from footfall_api.intervals import interval_of
-from footfall_api.publication import Publication
-from footfall_api.published import GRACE_S, Published, by_zone, last_ended, read_published, rules_of_doors
+from footfall_api.publication import Publication, rules_of_doors
+from footfall_api.published import GRACE_S, Published, by_zone, last_ended, read_published
 from footfall_api.settings import ApiSettings, PublishMqttSettings
 from footfall_role import extras
 from footfall_role.logs import facts

@@ -20,7 +20,7 @@ from footfall_api.intervals import Resolution, interval_of
 from footfall_api.question import Dimension, Question, TooFineError
 from footfall_api.ranges import FAR_S, Range, common, merged
 from footfall_api.remarks import FOREVER_S
-from footfall_api.settings import PublicationSettings
+from footfall_api.settings import ApiSettings, PublicationSettings
 from footfall_api.stations import Station
 from footfall_api.tally import Exclusions, Hidden
 
@@ -182,6 +182,11 @@ def publication_of(settings: PublicationSettings) -> Publication:
         _words(settings.delay_reason, settings.delay_reason_en),
         _words(settings.small_reason, settings.small_reason_en),
     )
+
+
+def rules_of_doors(settings: ApiSettings) -> Publication:
+    """The rules for everybody: no token lifts them, `local` does."""
+    return LIFTED if settings.public.local else publication_of(settings.publication)
 
 
 def _words(de: str, en: str) -> Words:

@@ -14,10 +14,9 @@ from footfall_api.asked import Places, plan
 from footfall_api.counts import block, tally_groups
 from footfall_api.database import Connection
 from footfall_api.intervals import Resolution, interval_of
-from footfall_api.publication import LIFTED, Publication, publication_of
+from footfall_api.publication import Publication
 from footfall_api.question import Dimension, Question, TooFineError
 from footfall_api.ranges import Range
-from footfall_api.settings import ApiSettings
 from footfall_api.stations import Station
 
 GRACE_S: Final = 90
@@ -48,11 +47,6 @@ class Published:
     def is_due(self, now_s: int) -> bool:
         """Whether it need not wait for reports any longer."""
         return self.answer.final or now_s >= self.end_s + GRACE_S
-
-
-def rules_of_doors(settings: ApiSettings) -> Publication:
-    """The rules of the doors that are made for others: the public's, which no token lifts but `local` does."""
-    return LIFTED if settings.public.local else publication_of(settings.publication)
 
 
 def check_standard(rules: Publication, resolution: Resolution) -> None:

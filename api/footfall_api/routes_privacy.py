@@ -11,7 +11,7 @@ from footfall_api.database import Connection, snapshot
 from footfall_api.describe import Closed, Docs, Moment, problems_of
 from footfall_api.intervals import Resolution
 from footfall_api.privacy import notice
-from footfall_api.publication import LIFTED, Publication
+from footfall_api.publication import Publication
 from footfall_api.settings import ApiSettings
 from footfall_api.stations import read_stations
 
@@ -213,7 +213,7 @@ async def privacy(request: Request) -> Response:
     The fields of the messages are those of the schemas by which they are read: what has another one is not counted.
     """
     settings: ApiSettings = request.app.state.settings
-    rules: Publication = LIFTED if settings.public.local else request.app.state.rules
+    rules: Publication = request.app.state.shown
     async with snapshot(request.app.state.pool) as connection:
         stations = await read_stations(connection)
         minutes_from_s = await _minutes_from_s(connection)

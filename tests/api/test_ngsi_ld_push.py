@@ -20,7 +20,7 @@ from footfall_api.ngsi_ld import push
 from footfall_api.ngsi_ld.broker import HttpBroker, RefusedError, UnreachableError
 from footfall_api.ngsi_ld.entity import about
 from footfall_api.ngsi_ld.progress import Progress
-from footfall_api.published import rules_of_doors
+from footfall_api.publication import rules_of_doors
 from footfall_api.settings import ApiSettings
 from footfall_testing.city import NOW, Api, City
 from footfall_testing.context_broker import ContextBroker, Fault

@@ -21,7 +21,7 @@ from jsonschema import Draft7Validator, FormatChecker
 from footfall_api import cli
 from footfall_api.database import new_pool
 from footfall_api.public_mqtt import QOS, changes, read_messages, status_topic, topic_of
-from footfall_api.published import rules_of_doors
+from footfall_api.publication import rules_of_doors
 from footfall_api.settings import ApiSettings
 from footfall_contract import __version__
 from footfall_contract.words import ID_PATTERN

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, urlsplit
 
 from footfall_demo.ports import free_port
@@ -87,14 +87,8 @@ class ContextBroker:
 
     def start(self) -> Self:
         """Take connections."""
-        broker = self
-
-        class Handler(_Handler):
-            @property
-            def owner(self) -> ContextBroker:
-                return broker
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        handler = type("Handler", (_Handler,), {"owner": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
@@ -139,11 +133,8 @@ class ContextBroker:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    @property
-    def owner(self) -> ContextBroker:
-        """The broker that this connection is one of."""
-        raise NotImplementedError
-
+    owner: ClassVar[ContextBroker]
+    """The broker that this connection is one of; each broker has a handler of its own."""
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 

@@ -18,7 +18,7 @@ from footfall_api.dump.measured import first_measured
 from footfall_api.dump.package import Sized
 from footfall_api.dump.plan import Choice, Span, Table, horizon_s, rules_digest, span_of, stretches, tables, zones_of
 from footfall_api.dump.write import made_of, read_part, write_table
-from footfall_api.publication import LIFTED, Publication, publication_of, unknown_stations
+from footfall_api.publication import Publication, rules_of_doors, unknown_stations
 from footfall_api.question import Format, nearest
 from footfall_api.remarks import FOREVER_S, Remark, read_remarks
 from footfall_api.routes_places import areas_content, remarks_csv, stations_content
@@ -102,7 +102,7 @@ async def dump(settings: ApiSettings, path: Path, choice: Choice, now: datetime,
         psycopg.Error: the database cannot be read.
         OSError: a file cannot be written.
     """
-    rules = LIFTED if settings.public.local else publication_of(settings.publication)
+    rules = rules_of_doors(settings)
     if choice.only is not None and not choice.only <= set(rules.standard):
         finer = ", ".join(sorted(choice.only - set(rules.standard)))
         raise DumpError(f"{finer}: not public; there are {', '.join(rules.standard)}")

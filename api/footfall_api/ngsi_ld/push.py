@@ -48,8 +48,8 @@ from footfall_api.ngsi_ld.progress import (
     taken,
     wanted,
 )
-from footfall_api.publication import STANDARD, Publication
-from footfall_api.published import Published, by_zone, check_standard, last_ended, read_published, rules_of_doors
+from footfall_api.publication import STANDARD, Publication, rules_of_doors
+from footfall_api.published import Published, by_zone, check_standard, last_ended, read_published
 from footfall_api.question import QuestionError
 from footfall_api.settings import ApiSettings
 from footfall_api.times import EARLIEST, LATEST

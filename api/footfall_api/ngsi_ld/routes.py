@@ -22,14 +22,13 @@ from footfall_api.database import Connection, snapshot
 from footfall_api.describe import NGSI_LD_CONTEXT_RESPONSES, NGSI_LD_RESPONSES
 from footfall_api.intervals import Resolution
 from footfall_api.ngsi_ld.entity import CONTEXT, CORE_CONTEXT, Entity, about, entity, key_values
-from footfall_api.publication import Publication
+from footfall_api.publication import Publication, rules_of_doors
 from footfall_api.published import (
     Published,
     by_zone,
     check_standard,
     last_ended,
     read_published,
-    rules_of_doors,
 )
 from footfall_api.question import (
     Question,

@@ -27,7 +27,7 @@ from starlette.types import Scope
 
 from footfall_api.messages import LANGUAGES, Catalogue, catalogue
 from footfall_api.pages.inner import RefusedError, ask
-from footfall_api.publication import LIFTED, Publication
+from footfall_api.publication import Publication
 from footfall_api.settings import ApiSettings
 from footfall_api.streets import read_streets
 
@@ -238,8 +238,8 @@ class Here:
     @property
     def rules(self) -> Publication:
         """The rules of publication that hold for the public."""
-        rules: Publication = self.request.app.state.rules
-        return LIFTED if self.settings.public.local else rules
+        rules: Publication = self.request.app.state.shown
+        return rules
 
     def query(self, name: str) -> str | None:
         """The last value of a parameter; None if it is absent or empty."""

@@ -39,6 +39,9 @@ _FINE: Final = 4
 _PIECE: Final = PIECE
 """Observations that are read at a time."""
 
+MAX_VISITS: Final = 300_000
+"""Entities that the paths of conditions and orders lead to, in one answer, over navigations to many."""
+
 _SHAPES: Final = frozenset({"location", "feature", "observedArea"})
 
 _READ: Final = (
@@ -48,6 +51,9 @@ _READ: Final = (
 
 _PLACE: Final = 1000
 """To look at another place takes as long as to read so many Observations at one."""
+
+_TIME: Final = 200
+"""The same for what is not judged: an answer may ask for a place of each of many Datastreams."""
 
 
 class TooMuchError(ValueError):
@@ -78,6 +84,7 @@ class Session:
     now: datetime
     left_to_read: int = MAX_READ
     left_to_write: int = MAX_ENTITIES
+    left_to_visit: int = MAX_VISITS
     kept: Kept = field(default_factory=dict)
     shapes: dict[int, Value] = field(default_factory=dict)
     made: Observations = field(default_factory=Observations)
@@ -108,7 +115,10 @@ class Session:
         if name in IDS:
             return entity.id
         if name in NAVIGATIONS[entity.set]:
-            found = [self.resolve(one, rest) if rest else one.id for one in self.related(entity, name)]
+            there = self.related(entity, name)
+            if name in ENTITY_SETS:
+                self._visit(len(there))
+            found = [self.resolve(one, rest) if rest else one.id for one in there]
             if name not in ENTITY_SETS:
                 return found[0] if found else None
             return [value for one in found for value in (one if isinstance(one, list) else [one])]
@@ -119,6 +129,15 @@ class Session:
                 self.shapes[id(value)] = shape_of(value)
             return self.shapes[id(value)]
         return descend(value, rest)
+
+    def _visit(self, number: int) -> None:
+        """Count the entities that paths lead to: over circles these are soon more than there are."""
+        self.left_to_visit -= number
+        if self.left_to_visit < 0:
+            raise TooMuchError(
+                f"a path over several navigations to many leads to more than {MAX_VISITS:,} entities; begin with the "
+                "set that the condition is about"
+            )
 
     # -- pages ---------------------------------------------------------------------------------------------------------
 
@@ -255,8 +274,17 @@ class Session:
 
     async def _built(self, slices: Sequence[Slice]) -> list[Entity]:
         """The Observations at some positions, in that order."""
-        counted = await self.source.load(self.city, slices, self.kept)
-        return await asyncio.to_thread(self.build, slices, counted)
+        return await asyncio.to_thread(self.build, slices, await self.load(slices))
+
+    async def load(self, slices: Sequence[Slice]) -> dict[tuple[int, int, int], Counted]:
+        """What was counted at some positions; each time that is looked at for the first time has its price."""
+        new = {
+            (id(stream.edges), first, last)
+            for stream, first, last in slices
+            if (id(stream.edges), stream.station.number, first, last) not in self.kept
+        }
+        self._spend(_TIME * len(new), _READ)
+        return await self.source.load(self.city, slices, self.kept)
 
     def build(self, slices: Sequence[Slice], counted: Mapping[tuple[int, int, int], Counted]) -> list[Entity]:
         """The Observations at some positions, of what was counted there."""
@@ -422,9 +450,7 @@ async def _pages(
             budget -= min(top, max(0, selection.size - skip))
             if budget <= 0:
                 break
-        counted = await session.source.load(
-            session.city, [one for _, slices, _ in planned.values() for one in slices], session.kept
-        )
+        counted = await session.load([one for _, slices, _ in planned.values() for one in slices])
         for i, (selection, wanted, before) in planned.items():
             skip, top = query.skip or 0, top_of(query)
             piece = ordered(session.build(wanted, counted), query.orderby, session.resolve, session.now)

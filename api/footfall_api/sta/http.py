@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from footfall_api import caching
 from footfall_api.problems import Problem
-from footfall_api.publication import LIFTED, Publication
+from footfall_api.publication import Publication
 from footfall_api.settings import ApiSettings
 from footfall_api.sta.engine import (
     Found,
@@ -75,7 +75,7 @@ def source_of(state: Any) -> Source:
 
 def _source(state: Any) -> Source:
     settings: ApiSettings = state.settings
-    rules: Publication = LIFTED if settings.public.local else state.rules
+    rules: Publication = state.shown
 
     def names(published: Sequence[str]) -> Names:
         base = settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}"

@@ -356,11 +356,11 @@ def test_spaces_and_offsets_arrive_however_they_are_sent(sta: Api, space: str) -
 
 @pytest.fixture
 def bounded(sta: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """The same with bounds that are soon reached: 100 Observations to read, 26 entities to write."""
+    """The same with bounds that are soon reached: 1000 Observations to read, 26 entities to write."""
     roomy = engine.Session
 
     def narrow(*args: Any, **words: Any) -> engine.Session:
-        return replace(roomy(*args, **words), left_to_read=100, left_to_write=26)
+        return replace(roomy(*args, **words), left_to_read=1000, left_to_write=26)
 
     monkeypatch.setattr("footfall_api.sta.http.Session", narrow)
     return sta
@@ -382,6 +382,21 @@ def test_what_would_read_too_much_is_refused_with_what_to_ask(bounded: Api, path
     assert refused.status_code == 400
     assert refused.json()["type"] == "urn:footfall:problem:too-much"
     assert "Observations" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "filter_"),
+    [
+        ("/Things", "/".join(["Datastreams/ObservedProperty"] * 12) + "/Datastreams/id eq 1"),
+        ("/Observations", "Datastream/Observations/result gt 5"),
+        ("/Observations", "Datastream/Thing/Datastreams/Observations/result gt 5 and result gt 1"),
+    ],
+)
+def test_paths_in_circles_are_bounded(sta: Api, path: str, filter_: str) -> None:
+    """Each round multiplies what a path leads to, and takes time and memory for it."""
+    refused = get(sta, path, filter=filter_)
+    assert refused.status_code == 400
+    assert "navigations to many" in refused.json()["detail"]
 
 
 def test_what_is_arithmetic_reads_no_more_than_its_page(bounded: Api) -> None:

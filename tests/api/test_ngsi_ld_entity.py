@@ -17,10 +17,11 @@ from referencing import Registry, Resource
 
 from footfall_api.answers import Answer, Reason, State
 from footfall_api.intervals import Resolution
-from footfall_api.ngsi_ld.entity import CONTEXT, About, about, attributes_of, entity, entity_id, key_values, word_of
+from footfall_api.ngsi_ld.entity import CONTEXT, About, about, attributes_of, entity, entity_id, key_values
 from footfall_api.published import Published
 from footfall_api.settings import ApiSettings
 from footfall_api.stations import Labels, Station
+from footfall_api.word import word_of
 
 VECTORS = sorted((Path(__file__).parent / "vectors" / "ngsi-ld").glob("*.json"))
 MODELS = "FOOTFALL_TEST_SMART_DATA_MODELS"

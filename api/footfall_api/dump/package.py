@@ -23,6 +23,7 @@ from footfall_api.publication import Publication
 from footfall_api.publication_words import sentences
 from footfall_api.settings import ApiSettings
 from footfall_api.stations import DIRECTION_WORDS
+from footfall_api.word import word_of
 
 PACKAGE: Final = "datapackage.json"
 SUMS: Final = "SHA256SUMS"
@@ -72,7 +73,7 @@ def package(
     home = {"homepage": settings.http.public_url} if settings.http.public_url else {}
     return {
         "profile": "data-package",
-        "name": f"footfall-{slug(settings.city.name)}",
+        "name": f"footfall-{word_of(settings.city.name)}",
         "title": " / ".join(found.title for found in words.values()),
         "description": "\n\n".join(described),
         **home,
@@ -110,17 +111,9 @@ def package_text(described: Mapping[str, Any]) -> str:
     return json.dumps(described, ensure_ascii=False, indent=1) + "\n"
 
 
-def slug(text: str) -> str:
-    """A text as a name in a package: small letters, digits and hyphens."""
-    plain = text.lower()
-    for letter, letters in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
-        plain = plain.replace(letter, letters)
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "city"
-
-
 def _licence(settings: ApiSettings) -> dict[str, str]:
     title, url = settings.public.licence, settings.public.licence_url
-    return {"path": url, "title": title} if url else {"name": slug(title), "title": title}
+    return {"path": url, "title": title} if url else {"name": word_of(title), "title": title}
 
 
 def _publisher(settings: ApiSettings) -> dict[str, str]:

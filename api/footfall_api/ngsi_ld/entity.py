@@ -22,7 +22,6 @@ NGSI-LD keeps that word for itself.
 Pure functions. All times are in UTC.
 """
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from typing import Any, Final
 from footfall_api.intervals import Resolution
 from footfall_api.published import Published
 from footfall_api.settings import ApiSettings
+from footfall_api.word import word_of
 
 TYPE: Final = "CrowdFlowObserved"
 
@@ -94,16 +94,6 @@ def entity_id(city: str, station: str, resolution: Resolution, start_s: int | No
     """The URN of a station's entity for a length of interval; of one interval alone with its start (unix seconds)."""
     name = f"urn:ngsi-ld:{TYPE}:{word_of(city)}:{station}:{resolution}"
     return name if start_s is None else f"{name}:{datetime.fromtimestamp(start_s, UTC):%Y%m%dT%H%M%SZ}"
-
-
-def word_of(name: str) -> str:
-    """A name as a word of small letters a to z, digits and hyphens: ``Jena`` is ``jena``; ``city`` if none is left."""
-    plain = name.lower().translate(_GERMAN)
-    plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
-    return "-".join("".join(c if c.isalnum() else " " for c in plain).split()) or "city"
-
-
-_GERMAN: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 
 def entity(published: Published, about: About, *, each: bool = False) -> Entity:

@@ -3,18 +3,24 @@
 The environment wins over the file, the file over the defaults. Nested keys are joined with two underscores:
 ``FOOTFALL_MQTT__HOST=broker.example`` is ``host`` in ``[mqtt]``. An unknown key is refused, because a misspelt setting
 that is silently ignored is found months later.
+
+A secret may stand in a file of its own: ``FOOTFALL_MQTT__PASSWORD_FILE`` names the file with ``password`` in
+``[mqtt]``, which is how systemd's credentials and the secrets of containers arrive. Only secrets have such a variable.
 """
 
 import os
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 ENV_PREFIX = "FOOTFALL_"
+_NESTED: Final = "__"
+_FROM_FILE: Final = "_FILE"
 _MASK = "********"
 
 
@@ -53,7 +59,7 @@ class RoleSettings(BaseSettings):
     """Base of each role's settings: the file, the environment, the log level."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+        env_prefix=ENV_PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True, env_ignore_empty=True
     )
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR")
@@ -61,13 +67,15 @@ class RoleSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  # the signature is the library's
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # no hidden files
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment before the file, whose content arrives as init values."""
+        if isinstance(env_settings, EnvSettingsSource):
+            env_settings.env_vars = _with_secrets(env_settings.env_vars, settings_cls)
         return env_settings, init_settings
 
     @classmethod
@@ -75,7 +83,8 @@ class RoleSettings(BaseSettings):
         """The settings in force.
 
         Raises:
-            SettingsError: no such file, not TOML, or a value that cannot be used. One line for each fault.
+            SettingsError: no such file, not TOML, a value or the file of a secret that cannot be used. One line for
+                each fault.
         """
         try:
             return cls(**_read(path))
@@ -96,6 +105,48 @@ def _read(path: Path | None) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def _with_secrets(variables: Mapping[str, str | None], settings: type[BaseModel]) -> dict[str, str | None]:
+    """The variables, where those that name a secret's file have given way to that of the secret itself.
+
+    Raises:
+        SettingsError: a file cannot be read or is empty, or the secret is given twice.
+    """
+    found = dict(variables)
+    # Names are small letters: pydantic compares them so.
+    for name in _secrets(settings, ENV_PREFIX.lower()):
+        path = found.pop(name + _FROM_FILE.lower(), None)
+        if path is None:
+            continue
+        variable = name.upper()
+        if found.get(name):
+            raise SettingsError(f"${variable} and ${variable}{_FROM_FILE} are both set; one of them is enough")
+        found[name] = _read_secret(f"${variable}{_FROM_FILE}", Path(path))
+    return found
+
+
+def _secrets(settings: type[BaseModel], prefix: str) -> Iterator[str]:
+    """The variables of all secrets among the settings, those in their tables included."""
+    for name, field in settings.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        if SecretStr in kinds:
+            yield prefix + name.lower()
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _secrets(kind, prefix + name.lower() + _NESTED)
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        secret = path.read_text("utf-8").strip("\r\n")
+    except OSError as error:
+        raise SettingsError(f"{variable}: {path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{variable}: {path}: not UTF-8 text") from error
+    if not secret:
+        raise SettingsError(f"{variable}: {path}: is empty; write the secret into it, or leave the variable out")
+    return secret
 
 
 def _sentences(error: ValidationError, where: str) -> list[str]:

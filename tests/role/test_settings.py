@@ -105,3 +105,63 @@ def test_a_refused_secret_is_not_shown(tmp_path: Path, text: str) -> None:
         Example.load(path)
 
     assert "271828" not in str(caught.value)
+
+
+def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable with _FILE names it, in tables too; the line's end is no part of it; it wins over the TOML file."""
+    path = write(tmp_path, 'operator_token = "in the open"\n')
+    for name, secret in (("TOKEN", "from a file\n"), ("PASSWORD", " blanks belong to it \r\n")):
+        (tmp_path / name).write_text(secret, newline="")
+    monkeypatch.setenv("FOOTFALL_OPERATOR_TOKEN_FILE", str(tmp_path / "TOKEN"))
+    monkeypatch.setenv("FOOTFALL_MQTT__PASSWORD_FILE", str(tmp_path / "PASSWORD"))
+    monkeypatch.setenv("FOOTFALL_MQTT__CA_FILE", "/etc/ca.pem")
+
+    settings = Example.load(path)
+
+    assert settings.operator_token.get_secret_value() == "from a file"
+    assert settings.mqtt.password.get_secret_value() == " blanks belong to it "
+    assert settings.mqtt.ca_file == Path("/etc/ca.pem"), "a setting whose own name ends so is still itself"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["cannot be read", "No such file"]),
+        (b"\n", ["is empty", "leave the variable out"]),
+        (b"\xff\xfe", ["not UTF-8"]),
+    ],
+)
+def test_the_file_of_a_secret_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, words: list[str]
+) -> None:
+    """A secret that is not there must not turn into none at all."""
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("FOOTFALL_MQTT__PASSWORD_FILE", str(path))
+
+    with pytest.raises(SettingsError) as caught:
+        Example.load(None)
+
+    for word in ["$FOOTFALL_MQTT__PASSWORD_FILE", str(path), *words]:
+        assert word in str(caught.value)
+
+
+def test_a_secret_is_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two nobody could say which is in force; neither is shown."""
+    (tmp_path / "secret").write_text("first-secret")
+    monkeypatch.setenv("FOOTFALL_MQTT__PASSWORD_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("FOOTFALL_MQTT__PASSWORD", "second-secret")
+
+    with pytest.raises(SettingsError, match="both set") as caught:
+        Example.load(None)
+
+    assert "-secret" not in str(caught.value)
+
+
+def test_only_secrets_have_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another setting with _FILE is the slip that it looks like."""
+    monkeypatch.setenv("FOOTFALL_MQTT__HOST_FILE", str(tmp_path))
+
+    with pytest.raises(SettingsError, match="host_file is not a setting"):
+        Example.load(None)

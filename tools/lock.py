@@ -100,7 +100,7 @@ def make(present: Path, folder: Path, changing: Sequence[str] | None, cooldown_d
         else:
             locked = (present / name).read_text(encoding="utf-8")
             target.write_text(locked, encoding="utf-8")
-            versions = _what_may_change(locked, changing, cooldown_days)
+            versions = what_may_change(locked, changing, cooldown_days)
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
@@ -118,7 +118,7 @@ def make(present: Path, folder: Path, changing: Sequence[str] | None, cooldown_d
     return made
 
 
-def _what_may_change(locked: str, changing: Sequence[str] | None, cooldown_days: int) -> list[str]:
+def what_may_change(locked: str, changing: Sequence[str] | None, cooldown_days: int) -> list[str]:
     """The resolver's options for it."""
     options = ["--upgrade"] if changing is None else [f"--upgrade-package={name}" for name in changing]
     if cooldown_days:

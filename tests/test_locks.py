@@ -160,13 +160,13 @@ def test_locking_again_changes_no_version(tmp_path: Path) -> None:
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 @pytest.mark.parametrize("deployable", deployed.DEPLOYABLES, ids=lambda one: one.name)
 def test_no_compiler_is_needed(tmp_path: Path, deployable: deployed.Deployable, machine: str) -> None:
-    """On Debian 12 and a 64-bit Raspberry Pi OS (Python 3.11, glibc 2.36) every locked package is there as a wheel."""
-    platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)]
+    """On 64-bit Debian 12 and Raspberry Pi OS (Python 3.11) every locked package is there as a wheel."""
     words = ["--dry-run", "--quiet", "--ignore-installed", "--no-deps", "--only-binary=:all:", f"--target={tmp_path}"]
+    platforms = [f"--platform=manylinux2014_{machine}", f"--platform=manylinux_2_28_{machine}"]
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pip", "install", *words, "--implementation=cp", "--python-version=3.11"),
-            *(*platforms, f"--platform=manylinux2014_{machine}", "--require-hashes", "-r", str(ROOT / deployable.lock)),
+            *(sys.executable, "-m", "pip", "install", *words, *platforms, "--implementation=cp"),
+            *("--python-version=3.11", "--require-hashes", "-r", str(ROOT / deployable.lock)),
         ],
         check=False,
         capture_output=True,

@@ -1,16 +1,22 @@
 """The built wheel works where there is no checkout."""
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROLES = ("edge", "ingest", "api", "sim", "demo")
+COMMITTED_S = 1789000000
+"""A time for archives to bear."""
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("packaging")]
 
@@ -83,6 +89,76 @@ def test_the_wheel_carries_what_is_not_python(wheel: Path) -> None:
     ):
         assert any(name.startswith(part) for name in names), f"{part} is missing"
     assert not [name for name in names if name.startswith("tests/") or "node_modules" in name]
+
+
+def checkout(folder: Path, *, private: bool) -> Path:
+    """The committed files in another folder, of another age and with other rights, as another person has them."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        mode = source.stat().st_mode & 0o700
+        target.chmod(mode if private else mode | 0o66)
+        os.utime(target, (1e9, 1e9) if private else None)
+    # What npm fetched is the same everywhere: its hashes are locked. Our scripts are bundled anew.
+    vendor = Path("api/footfall_api/static/vendor")
+    shutil.copytree(ROOT / vendor, folder / vendor)
+    (folder / "node_modules").symlink_to(ROOT / "node_modules")
+    return folder
+
+
+def built(folder: Path, *words: str, **environment: str) -> dict[str, Path]:
+    """The archives built there, by the end of their names."""
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", *words, str(folder)],
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(COMMITTED_S), **environment},
+        check=True,
+        capture_output=True,
+    )
+    return {path.suffix: path for path in (folder / "dist").iterdir()}
+
+
+def test_the_same_commit_makes_the_same_bytes(tmp_path: Path) -> None:
+    """Wheel and source archive do not depend on folder, age, rights, language and time zone.
+
+    Nor does the wheel on whether it is made from the checkout or from the source archive.
+    """
+    first = built(checkout(tmp_path / "here", private=True), TZ="UTC", LC_ALL="C", PYTHONHASHSEED="1")
+    second = built(
+        checkout(tmp_path / "some" / "where else", private=False),
+        *("--wheel", "--sdist"),
+        TZ="Pacific/Auckland",
+        LC_ALL="C.UTF-8",
+        PYTHONHASHSEED="2",
+    )
+
+    assert first.keys() == second.keys() == {".whl", ".gz"}
+    for kind, archive in first.items():
+        sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (archive, second[kind])]
+        assert sums[0] == sums[1], archive.name
+    moment = datetime.fromtimestamp(COMMITTED_S, UTC)
+    with zipfile.ZipFile(first[".whl"]) as wheel, tarfile.open(first[".gz"]) as source:
+        assert {one.date_time for one in wheel.infolist()} == {moment.timetuple()[:6]}
+        assert {one.mtime for one in source} == {COMMITTED_S}
+        assert {one.mode & 0o777 for one in source} <= {0o644, 0o755}
+
+
+def test_make_hands_over_the_time_of_the_commit() -> None:
+    """`make wheel`, `make sbom` and `make release` take it from git, or from the environment where it says one."""
+    head = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if head.returncode:
+        pytest.skip("this is no git checkout")
+    plain = {key: value for key, value in os.environ.items() if key != "SOURCE_DATE_EPOCH"}
+
+    def dry(environment: dict[str, str]) -> str:
+        words = ["make", "--dry-run", "wheel", "sbom", "release"]
+        return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert dry(plain).count(f"SOURCE_DATE_EPOCH={head.stdout.strip()} ") == 4
+    assert dry({**plain, "SOURCE_DATE_EPOCH": "12345"}).count("SOURCE_DATE_EPOCH=12345 ") == 4
 
 
 def test_every_script_of_the_wheel_answers(wheel: Path, tmp_path: Path) -> None:

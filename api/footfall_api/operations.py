@@ -70,7 +70,7 @@ def _second(name: str) -> str:
 
 _NODES: Final = f"""
 SELECT node, state, version, {_second("since")}, {_second("seen")} FROM node_state ORDER BY node LIMIT %(most)s
-"""  # noqa: S608
+"""  # noqa: S608  # constants
 
 _SENSORS: Final = f"""
 WITH owner AS (
@@ -100,7 +100,7 @@ LEFT JOIN LATERAL (
 WHERE known.id = ANY(%(installed)s::text[])
    OR greatest(health.seen, heard.touched) > %(now)s - make_interval(secs => %(recent_s)s)
 ORDER BY known.id LIMIT %(most)s
-"""  # noqa: S608
+"""  # noqa: S608  # constants
 
 _COUNTERS: Final = ("frames", "bad_frames", "skipped_bytes", "restarts", "waiting_slots")
 
@@ -291,7 +291,7 @@ async def _quarantine(connection: Connection) -> dict[str, Any] | None:
 _DATABASE: Final = f"""
 SELECT pg_database_size(current_database()), count(*), {_second("min(hour)")}
 FROM dirty_hour WHERE hour < %(now)s - interval '2 hours'
-"""  # noqa: S608
+"""  # noqa: S608  # constants
 
 
 async def _database(connection: Connection, now: datetime) -> dict[str, Any]:

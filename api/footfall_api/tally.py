@@ -453,7 +453,7 @@ span AS (
       AND s.ends > stretch.window_from
       AND (stretch.begins IS NULL OR s.starts >= stretch.begins) AND (stretch.ends IS NULL OR s.ends <= stretch.ends)
 )
-"""  # noqa: S608
+"""  # noqa: S608  # constants
 
 _SPAN_COVERAGE: Final = f"""
 {_SPANS},
@@ -473,7 +473,7 @@ FROM known
 -- A span that says nothing but that the sensor was silent hides no number from the intervals it cuts.
 WHERE NOT cuts OR observed_s > 0 OR recovered
 GROUP BY 1, 2, 3, 4, 5, 6
-"""  # noqa: S608
+"""  # noqa: S608  # constants
 
 _SPAN_COUNTS: Final = f"""
 {_SPANS}
@@ -481,7 +481,7 @@ SELECT leg, first, c.direction, c.class, sum(c.count)::bigint
 FROM span JOIN count_span c ON (c.sensor, c.starts, c.ends) = (span.sensor, span.starts, span.ends)
 WHERE first = last
 GROUP BY 1, 2, 3, 4
-"""  # noqa: S608
+"""  # noqa: S608  # constants
 
 
 def _stretches(question: _Question) -> dict[str, Any]:

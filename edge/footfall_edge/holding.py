@@ -94,7 +94,7 @@ def adopt(database: sqlite3.Connection, place: Place) -> Moved:
             (*here, *key),
         )
     for table in ("held_cell", "held_slot"):
-        database.execute(f"DELETE FROM {table} WHERE {_UNDECIDED}")  # noqa: S608
+        database.execute(f"DELETE FROM {table} WHERE {_UNDECIDED}")  # noqa: S608  # our own words
     database.execute("DELETE FROM hold WHERE discarded_s IS NULL")
     return moved
 
@@ -110,14 +110,14 @@ def forget(database: sqlite3.Connection, now_s: int) -> None:
     """Remove what was discarded long ago."""
     old = "hold IN (SELECT id FROM hold WHERE discarded_s < ?)"
     for table in ("held_cell", "held_slot"):
-        database.execute(f"DELETE FROM {table} WHERE {old}", (now_s - DISCARDED_KEPT_S,))  # noqa: S608
+        database.execute(f"DELETE FROM {table} WHERE {old}", (now_s - DISCARDED_KEPT_S,))  # noqa: S608  # our own words
     database.execute("DELETE FROM hold WHERE discarded_s < ?", (now_s - DISCARDED_KEPT_S,))
 
 
 def held(database: sqlite3.Connection) -> dict[str, int]:
     """How many slots and spans of each sensor are on hold."""
     rows = database.execute(
-        f"SELECT sensor, count(*) FROM held_slot WHERE {_UNDECIDED} GROUP BY sensor"  # noqa: S608
+        f"SELECT sensor, count(*) FROM held_slot WHERE {_UNDECIDED} GROUP BY sensor"  # noqa: S608  # our own words
     )
     return dict(rows.fetchall())
 
@@ -137,9 +137,9 @@ def reasons(database: sqlite3.Connection) -> list[str]:
 
 
 def _moved(database: sqlite3.Connection, which: str, values: tuple[int | None, ...] = ()) -> Moved:
-    (slots,) = database.execute(f"SELECT count(*) FROM held_slot WHERE {which}", values).fetchone()  # noqa: S608
+    (slots,) = database.execute(f"SELECT count(*) FROM held_slot WHERE {which}", values).fetchone()  # noqa: S608  # our own words
     (passages,) = database.execute(
-        f"SELECT coalesce(sum(count), 0) FROM held_cell WHERE {which}",  # noqa: S608
+        f"SELECT coalesce(sum(count), 0) FROM held_cell WHERE {which}",  # noqa: S608  # our own words
         values,
     ).fetchone()
     return Moved(slots, passages)

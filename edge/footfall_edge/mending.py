@@ -358,7 +358,7 @@ class _Builder:
         fields = (*TABLES[table].columns, *TABLES[table].after)
         values = (*row[:covered], *row[covered + 1 :])
         self._database.execute(
-            f"INSERT OR REPLACE INTO {table} ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))})",  # noqa: S608
+            f"INSERT OR REPLACE INTO {table} ({', '.join(fields)}) VALUES ({', '.join('?' * len(fields))})",  # noqa: S608  # our own names
             values,
         )
 
@@ -425,7 +425,7 @@ class _Builder:
                 for order in ("", " DESC"):
                     keys = ", ".join(name + order for name in key.split(", "))
                     try:
-                        for row in old.execute(f"SELECT {columns} FROM {table} ORDER BY {keys}"):  # noqa: S608
+                        for row in old.execute(f"SELECT {columns} FROM {table} ORDER BY {keys}"):  # noqa: S608  # our own names
                             self._take_old_row(table, row)
                         break
                     except (sqlite3.DatabaseError, UnicodeDecodeError):

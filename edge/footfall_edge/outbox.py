@@ -773,7 +773,7 @@ class Outbox:
         """Start and length of the oldest slot from `since` on that is finer than `step_s`."""
         # Written out, because SQLite takes the index of what waits only for a condition it can read.
         which = "waiting = 1" if waiting else "waiting = 0"
-        query = f"SELECT min(start) FROM slot WHERE sensor = ? AND length = ? AND start >= ? AND {which}"  # noqa: S608
+        query = f"SELECT min(start) FROM slot WHERE sensor = ? AND length = ? AND start >= ? AND {which}"  # noqa: S608  # our own words
         found = [
             (start, length)
             for length in SLOT_LENGTHS_S
@@ -833,7 +833,7 @@ class Outbox:
 
     def _coarsened(self, sensor: str, start: int, length: int, which: str = "") -> tuple[int, int] | None:
         """Start and length of the coarser slot that has taken the place of this one."""
-        query = f"SELECT 1 FROM slot WHERE sensor = ? AND start = ? AND length = ? {which}"  # noqa: S608
+        query = f"SELECT 1 FROM slot WHERE sensor = ? AND start = ? AND length = ? {which}"  # noqa: S608  # our own words
         for place in coarser(start, length):
             if self._database.execute(query, (sensor, *place)).fetchone():
                 return place

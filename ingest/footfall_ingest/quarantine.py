@@ -100,7 +100,7 @@ def lines(connection: Connection, chosen: Selection = Selection(), *, limit: int
 
 def counts(connection: Connection, chosen: Selection) -> dict[str, int]:
     """How many rows are chosen, by reason."""
-    query = f"SELECT reason, count(*) FROM quarantine WHERE {SELECTED} GROUP BY reason ORDER BY reason"  # noqa: S608
+    query = f"SELECT reason, count(*) FROM quarantine WHERE {SELECTED} GROUP BY reason ORDER BY reason"  # noqa: S608  # constants
     return dict(connection.execute(query, asdict(chosen)).fetchall())
 
 

@@ -108,7 +108,7 @@ _COVERAGE = f"""
         coalesce(summed.observed_s, 0), coalesce(summed.reported_s, 0),
         coalesce(stood.observed_s, 0), coalesce(stood.reported_s, 0)
     FROM summed FULL JOIN stood USING (sensor, bucket)
-"""  # noqa: S608
+"""  # noqa: S608  # constants
 
 _PARTS = """
     SELECT part.sensor, part.starts, part.ends
@@ -141,7 +141,7 @@ _DROP_COUNT = """
 """
 _DROP_COVERAGE = "DELETE FROM coverage_hour WHERE sensor = %s AND bucket = %s"
 _DROP_MINUTES = tuple(
-    f"DELETE FROM {table} WHERE sensor = %s AND minute >= minute_of(%s) AND minute < minute_of(%s)"  # noqa: S608
+    f"DELETE FROM {table} WHERE sensor = %s AND minute >= minute_of(%s) AND minute < minute_of(%s)"  # noqa: S608  # constants
     for table in ("count_minute", "coverage_minute")
 )
 

@@ -64,7 +64,7 @@ class DatabaseSettings(Section):
 
     @field_serializer("dsn")
     def _masked(self, dsn: str) -> str:
-        return make_conninfo(dsn, password="********") if "password" in conninfo_to_dict(dsn) else dsn  # noqa: S106
+        return make_conninfo(dsn, password="********") if "password" in conninfo_to_dict(dsn) else dsn  # noqa: S106  # hides it
 
 
 class FlushSettings(Section):

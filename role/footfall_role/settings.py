@@ -23,6 +23,9 @@ _NESTED: Final = "__"
 _FROM_FILE: Final = "_FILE"
 _MASK = "********"
 
+WRONG_SETTINGS: Final = 78
+"""Exit status of a service whose settings are wrong, so that the next start would fail as well (EX_CONFIG)."""
+
 
 class SettingsError(Exception):
     """Settings that cannot be used; one line for each fault: which setting, its value, what would be right."""

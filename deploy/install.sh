@@ -81,6 +81,9 @@ live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 # The number of group $1, in the machine or in the folder that stands for it; nothing if there is none.
 group_of() { awk -F: -v name="$1" '$1 == name { print $3 }' "$root/etc/group" 2>/dev/null || true; }
 
+# The number of account $1, the same way.
+user_of() { awk -F: -v name="$1" '$1 == name { print $3 }' "$root/etc/passwd" 2>/dev/null || true; }
+
 version_of() { basename "$(readlink "$opt/$1" 2>/dev/null || true)"; }
 
 # The roles that are installed on this machine.
@@ -135,6 +138,7 @@ missing_for() {
 }
 
 make_users() {
+    mkdir -p "$root/etc"
     for role in "$@"; do
         systemd-sysusers ${root:+"--root=$root"} - <"$opt/$version/deploy/systemd/footfall-$role.sysusers"
     done
@@ -243,10 +247,45 @@ put_settings() {
         [ -z "$group" ] || chgrp "$group" "$etc/$name.toml"
         say "wrote the example to /etc/footfall/$name.toml: edit it"
     done
-    if [ "$command" = server ] && [ ! -e "$etc/secrets/api-operator-token" ]; then
-        (umask 077 && head -c 24 /dev/urandom | base64 | tr '+/' '-_' >"$etc/secrets/api-operator-token")
+    [ "$command" = server ] || return 0
+    if [ ! -e "$etc/secrets/api-operator-token" ]; then
+        chance | secret api-operator-token
         say "made up /etc/footfall/secrets/api-operator-token, which opens /betrieb"
     fi
+    account migrate-dsn footfall_owner
+    account ingest-dsn footfall_ingest_login
+    account api-dsn footfall_api_login
+    account backup-dsn footfall_backup_login
+    group=$(group_of footfall-textfile)
+    mkdir -p "$root/var/lib/footfall-textfile" "$root/var/backups/footfall"
+    chmod 2775 "$root/var/lib/footfall-textfile"
+    [ -z "$group" ] || chgrp "$group" "$root/var/lib/footfall-textfile"
+    chmod 700 "$root/var/backups/footfall"
+    user=$(user_of footfall-ingest)
+    [ -z "$user" ] || chown "$user" "$root/var/backups/footfall"
+    # Where Debian's node_exporter looks, if it is here.
+    if [ -d "$root/var/lib/prometheus/node-exporter" ]; then
+        for run in backup dump; do
+            ln -sfn "/var/lib/footfall-textfile/footfall_$run.prom" \
+                "$root/var/lib/prometheus/node-exporter/footfall_$run.prom"
+        done
+    fi
+}
+
+# 192 bits of chance, in hexadecimal.
+chance() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# Standard input becomes the secret $1.
+secret() { (umask 077 && cat >"$etc/secrets/$1.new" && mv "$etc/secrets/$1.new" "$etc/secrets/$1"); }
+
+# A connection URL $1 with a password made up for the account $2 of a database on this machine, unless there is one. The
+# password alone lies in secrets/database, where deploy/database/accounts.sh takes it from.
+account() {
+    [ ! -e "$etc/secrets/$1" ] || return 0
+    mkdir -p "$etc/secrets/database"
+    [ -e "$etc/secrets/database/$2" ] || chance | secret "database/$2"
+    printf 'postgresql://%s:%s@127.0.0.1:5432/footfall' "$2" "$(cat "$etc/secrets/database/$2")" | secret "$1"
+    say "made up a password for the account $2 of the database, in /etc/footfall/secrets/$1"
 }
 
 # Units, rules and wrappers as version $1 has them, for the roles of this machine.

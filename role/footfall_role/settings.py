@@ -129,6 +129,22 @@ def _with_secrets(variables: Mapping[str, str | None], settings: type[BaseModel]
     return found
 
 
+def secret_variable(name: str) -> str:
+    """The secret in the variable `name`, or in the file that ``name_FILE`` names; empty if neither is set.
+
+    For a secret that belongs to one command and is no setting of a role.
+
+    Raises:
+        SettingsError: the file cannot be read or is empty, or both are set.
+    """
+    path = os.environ.get(name + _FROM_FILE)
+    if not path:
+        return os.environ.get(name, "")
+    if os.environ.get(name):
+        raise SettingsError(f"${name} and ${name}{_FROM_FILE} are both set; one of them is enough")
+    return _read_secret(f"${name}{_FROM_FILE}", Path(path))
+
+
 def _secrets(settings: type[BaseModel], prefix: str) -> Iterator[str]:
     """The variables of all secrets among the settings, those in their tables included."""
     for name, field in settings.model_fields.items():

@@ -39,7 +39,9 @@ root="" lock="" wheels="" python=python3 certificate="" prepare="" command="" wh
 while [ $# -gt 0 ]; do
     case $1 in
     --lock | --wheels | --python | --root)
-        [ $# -ge 2 ] || fail "$1 needs a value; install.sh --help shows how"
+        case ${2:-} in
+        "" | -*) fail "$1 needs a value; install.sh --help shows how" ;;
+        esac
         case $1 in
         --lock) lock=$2 ;;
         --wheels) wheels=$(cd "$2" && pwd) || fail "there is no folder $2" ;;

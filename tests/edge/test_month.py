@@ -16,7 +16,7 @@ NOON = 1_764_072_000
 DAY = 86400
 HOUR_SLOTS = 360
 BYTES_A_DAY = 950_000
-"""What docs/edge-box.md reckons with, for a sensor with slots of 10 s: in 60 % of them somebody goes in, somebody out."""
+"""What docs/edge-box.md reckons with for a sensor with slots of 10 s, in 60 % of which people go in and out."""
 
 
 def pieces_of(hour: int) -> tuple[Piece, ...]:

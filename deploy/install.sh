@@ -284,7 +284,7 @@ secret() { (umask 077 && cat >"$etc/secrets/$1.new" && mv "$etc/secrets/$1.new" 
 # password alone lies in secrets/database, where deploy/database/accounts.sh takes it from.
 account() {
     [ ! -e "$etc/secrets/$1" ] || return 0
-    mkdir -p "$etc/secrets/database"
+    (umask 077 && mkdir -p "$etc/secrets/database")
     [ -e "$etc/secrets/database/$2" ] || chance | secret "database/$2"
     printf 'postgresql://%s:%s@127.0.0.1:5432/footfall' "$2" "$(cat "$etc/secrets/database/$2")" | secret "$1"
     say "made up a password for the account $2 of the database, in /etc/footfall/secrets/$1"
@@ -320,7 +320,10 @@ put_system() {
     ln -sfn ../lib/footfall/install.sh "$bin/footfall-install"
     if live; then
         systemctl daemon-reload
-        udevadm control --reload && udevadm trigger --subsystem-match=tty --subsystem-match=usb || true
+        if command -v udevadm >/dev/null; then
+            udevadm control --reload || true
+            udevadm trigger --subsystem-match=tty --subsystem-match=usb || true
+        fi
     fi
     for role in $(roles); do
         for unit in $(enabled_of "$role"); do
@@ -363,6 +366,14 @@ restart() {
     return "$came_up"
 }
 
+# Version $1 has the packages of every role of this machine, for one link serves them all.
+check_roles() {
+    for role in $(roles); do
+        [ -f "$opt/$1/footfall-$role.sums" ] ||
+            fail "this machine is $role too, and $1 has not the packages for it: install.sh $role WHEEL --prepare first"
+    done
+}
+
 # Make version $1 the one that runs; if it does not come up, the one before.
 switch() {
     was=$(version_of current)
@@ -393,7 +404,7 @@ prune() {
         case $found in
         current | previous | "$(version_of current)" | "$(version_of previous)") continue ;;
         esac
-        [ -d "$opt/$found/deploy" ] && [ ! -L "$opt/$found" ] || continue
+        if [ -L "$opt/$found" ] || [ ! -d "$opt/$found/deploy" ]; then continue; fi
         rm -rf "${opt:?}/$found"
         say "took away $found"
     done
@@ -418,6 +429,7 @@ install_role() {
         say "$version is ready in /opt/footfall/$version; install.sh $command $version switches to it"
         return
     }
+    check_roles "$version"
     make_users "$command"
     roles | grep -qx "$command" || echo "$command" >>"$opt/roles"
     put_settings
@@ -427,8 +439,8 @@ install_role() {
 
 rollback() {
     before=$(version_of previous)
-    [ -n "$before" ] && [ -d "$opt/$before" ] || fail "there is no version before this one"
-    [ -d "$opt/$before/deploy" ] || fail "$before is not complete"
+    if [ -z "$before" ] || [ ! -d "$opt/$before" ]; then fail "there is no version before this one"; fi
+    check_roles "$before"
     switch "$before"
 }
 
@@ -461,7 +473,10 @@ remove() {
         unit=$(basename "$unit")
         if live; then
             case $unit in
-            *@.service) systemctl stop "${unit%.service}*.service" && systemctl --quiet disable "$unit" || true ;;
+            *@.service)
+                systemctl stop "${unit%.service}*.service" || true
+                systemctl --quiet disable "$unit" || true
+                ;;
             *) systemctl --quiet disable --now "$unit" || true ;;
             esac
         else
@@ -476,21 +491,28 @@ remove() {
     say "and /etc/udev/rules.d/99-footfall.rules, /etc/systemd/journald.conf.d/50-footfall.conf where they were."
 }
 
-case $command in
-edge | server | rollback | status | remove) ;;
-"")
-    usage >&2
-    exit 2
-    ;;
-*) fail "there is no command $command; install.sh --help shows those there are" ;;
-esac
-[ "$(id -u)" = 0 ] || fail "this needs root: sudo $0 $command $what"
-if [ "$command" != status ]; then
-    mkdir -p "$root/run"
-    exec 9>"$root/run/footfall-install.lock"
-    flock --nonblock 9 || fail "another install.sh is at work"
-fi
-case $command in
-edge | server) install_role ;;
-*) "$command" ;;
-esac
+main() {
+    case $command in
+    edge | server | rollback | status | remove) ;;
+    "")
+        usage >&2
+        exit 2
+        ;;
+    *) fail "there is no command $command; install.sh --help shows those there are" ;;
+    esac
+    [ "$(id -u)" = 0 ] || fail "this needs root: sudo $0 $command $what"
+    if [ "$command" != status ]; then
+        mkdir -p "$root/run"
+        exec 9>"$root/run/footfall-install.lock"
+        flock --nonblock 9 || fail "another install.sh is at work"
+    fi
+    case $command in
+    edge | server) install_role ;;
+    rollback) rollback ;;
+    status) status ;;
+    remove) remove ;;
+    esac
+}
+
+# One line, so that nothing more is read of a file that may be another one by then.
+main; exit

@@ -140,6 +140,7 @@ class _Worker:
             log.error("a worker hangs, it is ended", extra=facts(number=self.number, silent_s=round(silent_s)))
             self.is_ended, self.heard_s = True, now_s
             process.send_signal(signal.SIGABRT)
+            process.send_signal(signal.SIGCONT)  # one that somebody has stopped could not say anything either
 
     def _patience_s(self) -> float:
         return self.mailbox.silent_s if self.is_ready else max(self.mailbox.silent_s, _START_S)

@@ -81,13 +81,13 @@ def test_settings_and_secrets_are_taken_over_and_leave_the_card(box: Box) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert (box.etc / "edge.toml").read_text() == SETTINGS
     assert (box.etc / "edge.toml.before").read_text() == "# before\n"
-    assert (box.etc / "secrets" / "edge-mqtt-password").read_text() == "grüne Ampel 7 "
+    assert (box.etc / "secrets" / "mqtt-password").read_text() == "grüne Ampel 7 "
     assert (box.etc / "ca.crt").read_text() == "CERTIFICATE\n"
     assert box.on_the_card() == ["config.txt", "footfall-firstboot.txt"]
     assert "Taken over: footfall.toml, footfall-password.txt, footfall-ca.crt" in box.report
     assert "Ampel" not in box.report + done.stdout + done.stderr
     assert mode(box.etc / "secrets") == 0o700
-    assert mode(box.etc / "secrets" / "edge-mqtt-password") == 0o600
+    assert mode(box.etc / "secrets" / "mqtt-password") == 0o600
     assert mode(box.etc / "edge.toml") == 0o640
     if os.geteuid() == 0:
         assert (box.etc / "edge.toml").stat().st_gid == 4242
@@ -102,9 +102,9 @@ def test_the_key_of_a_certificate_is_a_secret_too(box: Box) -> None:
 
     assert box.start().returncode == 0
 
-    assert (box.etc / "secrets" / "edge-client-key").read_text() == "KEY\n"
-    assert mode(box.etc / "secrets" / "edge-client-key") == 0o600
-    assert (box.etc / "edge.crt").read_text() == "CERTIFICATE\n"
+    assert (box.etc / "secrets" / "mqtt-key").read_text() == "KEY\n"
+    assert mode(box.etc / "secrets" / "mqtt-key") == 0o600
+    assert (box.etc / "mqtt.crt").read_text() == "CERTIFICATE\n"
     assert box.on_the_card() == ["footfall-firstboot.txt"]
 
 
@@ -194,6 +194,6 @@ def test_a_power_cut_in_between_is_made_up_for(box: Box, times: int) -> None:
     box.start()
 
     assert (box.etc / "edge.toml").read_text() == SETTINGS
-    assert (box.etc / "secrets" / "edge-mqtt-password").read_text() == "one"
+    assert (box.etc / "secrets" / "mqtt-password").read_text() == "one"
     assert (box.etc / "ca.crt").read_text() == "CERTIFICATE\n"
     assert box.on_the_card() == ["footfall-firstboot.txt"]

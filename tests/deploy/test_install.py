@@ -46,7 +46,7 @@ def make_wheel(folder: Path, version: str, name: str = "footfall", *, needs: str
     wheel = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
-            archive.writestr(path, text)
+            archive.writestr(zipfile.ZipInfo(path), text)  # of one date, so that it is the same file when made again
     return wheel
 
 
@@ -134,23 +134,23 @@ def test_a_box_from_nothing_to_an_update_and_back(machine: Machine) -> None:
     """Install, install again, update, go back, update twice: the link decides, and nobody's settings are touched."""
     said = machine.install("edge", machine.wheel("0.1.0"))
 
-    assert "footfall-edge.service waits for: /etc/footfall/secrets/edge-mqtt-password" in said
+    assert "footfall-edge.service waits for: /etc/footfall/secrets/mqtt-password" in said
     assert machine.says("footfall-edge") == "0.1.0"
     is_set_up_as_a_box(machine)
     status = machine.run("status").stdout
     assert "version: 0.1.0" in status
     assert "/etc/footfall/edge.toml is still the example" in status
-    assert "missing: /etc/footfall/secrets/edge-mqtt-password" in status
+    assert "missing: /etc/footfall/secrets/mqtt-password" in status
 
     settings = machine.path("/etc/footfall/edge.toml")
     settings.write_text("# of this box\n")
     machine.path("/etc/udev/rules.d/99-footfall.rules").write_text("# of this box\n")
-    secret = machine.path("/etc/footfall/secrets/edge-mqtt-password")
+    secret = machine.path("/etc/footfall/secrets/mqtt-password")
     secret.write_text("geheim\n")
     secret.chmod(0o644)
     assert "0.1.0 is installed already" in machine.install("edge", machine.wheel("0.1.0"))
     assert "footfall-edge.service waits" not in machine.install("edge", "0.1.0")
-    assert "not root's alone: /etc/footfall/secrets/edge-mqtt-password" in machine.run("status").stdout
+    assert "not root's alone: /etc/footfall/secrets/mqtt-password" in machine.run("status").stdout
 
     machine.install("edge", machine.wheel("0.2.0"))
     assert machine.says("footfall-edge") == "0.2.0"
@@ -224,8 +224,8 @@ def test_a_version_may_be_prepared_before_it_runs(machine: Machine) -> None:
     machine.install("edge", "0.2.0", "--certificate")
     assert machine.says("footfall-edge") == "0.2.0"
     drop_in = machine.path("/etc/systemd/system/footfall-edge.service.d/certificate.conf")
-    assert "edge-client-key" in drop_in.read_text()
-    assert "missing: /etc/footfall/edge.crt /etc/footfall/secrets/edge-client-key" in machine.run("status").stdout
+    assert "mqtt-key" in drop_in.read_text()
+    assert "missing: /etc/footfall/mqtt.crt /etc/footfall/secrets/mqtt-key" in machine.run("status").stdout
 
 
 def test_what_is_not_what_it_says_is_not_installed(machine: Machine) -> None:

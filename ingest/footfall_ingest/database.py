@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 _LONGEST_ANSWER_S: Final = 3600.0
+_LONGEST_CONNECT_S: Final = 600.0
+"""A connect ends sooner: 10 s for each address, and what it takes to learn that no name server knows the name."""
 _PULSE_S: Final = 0.5
 """How often it is said that something is being waited for."""
 
@@ -76,31 +78,30 @@ def is_transient(error: psycopg.Error) -> bool:
     return error.sqlstate[:2] in _PASSING
 
 
-class Deadline:
-    """A context that hangs up on `connection` after `seconds`; what waits for an answer then fails.
+class Pulses:
+    """A context in which a thread calls `on_wait` now and then, for `seconds` at most: the wait is one that ends.
 
-    `on_wait` is called now and then until it is left or hangs up: the wait is one that ends.
+    `at_end` is called once if it has not been left by then.
     """
 
-    def __init__(self, connection: Connection, seconds: float, on_wait: Callable[[], object] = lambda: None) -> None:
-        self.expired = False
+    def __init__(
+        self, seconds: float, on_wait: Callable[[], object], at_end: Callable[[], object] = lambda: None
+    ) -> None:
         self._seconds = seconds
         self._on_wait = on_wait
+        self._at_end = at_end
         self._left = threading.Event()
-        # A handle of its own: whatever becomes of the connection, it is this socket that is shut and no other.
-        self._link = socket.socket(fileno=os.dup(connection.fileno()))
-        self._timer = threading.Thread(target=self._run, name="deadline", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pulses", daemon=True)
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
-        self._timer.join()
-        self._link.close()
+        self._thread.join()
 
     def _run(self) -> None:
         end_s = time.monotonic() + self._seconds
@@ -108,7 +109,23 @@ class Deadline:
             if self._left.wait(min(left_s, _PULSE_S)):
                 return
             self._on_wait()
-        self._hang_up()
+        self._at_end()
+
+
+class Deadline(Pulses):
+    """A context that hangs up on `connection` after `seconds`; what waits for an answer then fails."""
+
+    def __init__(self, connection: Connection, seconds: float, on_wait: Callable[[], object] = lambda: None) -> None:
+        super().__init__(seconds, on_wait, self._hang_up)
+        self.expired = False
+        # A handle of its own: whatever becomes of the connection, it is this socket that is shut and no other.
+        self._link = socket.socket(fileno=os.dup(connection.fileno()))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._link.close()
 
     def _hang_up(self) -> None:
         self.expired = True
@@ -135,8 +152,8 @@ class Database:
     ) -> None:
         """`on_connect` looks at each new connection before it is used; what it raises is as if the transaction did.
 
-        `on_wait` is called about twice a second while this waits, for an answer or for the next attempt; in a thread of
-        its own too. No wait is without an end, so what does not call it for longer than a connect takes hangs.
+        `on_wait` is called about twice a second while this waits, to connect, for an answer, for the next attempt, also
+        by another thread. No wait is without an end.
         """
         self._conninfo = make_conninfo(dsn, **{**_CONNECTION, **conninfo_to_dict(dsn)})
         self._stop = stop
@@ -195,7 +212,8 @@ class Database:
         """The connection, and whether it was made just now."""
         if self._connection is not None:
             return self._connection, False
-        self._connection = psycopg.connect(self._conninfo, autocommit=True)
+        with Pulses(_LONGEST_CONNECT_S, self._on_wait):
+            self._connection = psycopg.connect(self._conninfo, autocommit=True)
         return self._connection, True
 
     def _welcome(self, connection: Connection) -> None:

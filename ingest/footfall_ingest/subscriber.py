@@ -58,8 +58,8 @@ _STEADY_S = 5.0
 """A connection that lasts so long is one. Whoever loses it sooner, again and again, is being thrown out: by a broker
 that is ill, or by another process with the same client id; two of those would throw each other out without pause."""
 _GOODBYE_S = 2.0
-_STILL_S = 150.0
-"""A turn of the network thread may wait 30 s to connect, as long for a name that nobody knows, and 30 s for TLS."""
+_STILL_S = 600.0
+"""A turn of the network thread may wait 30 s to connect, as long for TLS, and longer where no name server answers."""
 
 _FORBIDDEN = f"do the broker's rules forbid us to write and read {topics.probe('+')}?"
 

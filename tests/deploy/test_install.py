@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from footfall_testing.service_manager import Manager
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "deploy" / "install.sh"
 SCRIPTS = [
@@ -174,7 +176,7 @@ def test_a_box_from_nothing_to_an_update_and_back(machine: Machine) -> None:
     assert not machine.path("/opt/footfall").exists()
     assert list(machine.path("/usr/local/lib/systemd/system").iterdir()) == []
     assert list(machine.path("/usr/local/bin").iterdir()) == []
-    assert list(machine.path("/etc/systemd/system/multi-user.target.wants").iterdir()) == []
+    assert not machine.path("/etc/systemd/system/multi-user.target.wants/footfall-edge.service").is_symlink()
     assert (outbox.read_text(), settings.read_text(), secret.read_text()) == ("counts", "# of this box\n", "geheim\n")
 
 
@@ -301,6 +303,35 @@ def test_it_says_that_it_needs_root(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "this needs root" in done.stderr
+
+
+@pytest.mark.full
+def test_the_real_program_runs_from_where_it_was_put(machine: Machine, tmp_path: Path) -> None:
+    """The wheel of this checkout, the packages of the lock file from the index, and a service manager that waits."""
+    lock = ROOT / "requirements" / "edge.txt"
+    if not lock.is_file():
+        pytest.skip("there is no requirements/edge.txt: make lock")
+    words = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT)]
+    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").iterdir()
+
+    done = machine.run("edge", wheel, "--lock", lock, "--python", sys.executable)
+    if done.returncode and "No matching distribution" in done.stderr:
+        pytest.skip(f"no package index reached from here: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    settings = machine.path("/etc/footfall/edge.toml")
+    settings.write_text(settings.read_text().replace("/var/lib/footfall-edge", str(tmp_path)))
+    program = machine.path("/opt/footfall/current/bin/footfall-edge")
+    with (
+        Manager(tmp_path) as manager,
+        subprocess.Popen(
+            [program, "--config", settings], env={"PATH": "/usr/bin:/bin", **manager.environment}
+        ) as process,
+    ):
+        manager.wait_for("READY=1")
+        manager.lives(1)
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)

@@ -25,7 +25,8 @@ from footfall_api.ngsi_ld import push
 from footfall_api.ngsi_ld.progress import ProgressError
 from footfall_api.settings import ApiSettings, HttpSettings
 from footfall_role import logs, metrics
-from footfall_role.settings import SettingsError, print_config
+from footfall_role.notify import ServiceManager
+from footfall_role.settings import WRONG_SETTINGS, SettingsError, print_config
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Do what `argv` asks for and return the exit status.
 
     0: served until asked to stop, printed, or did what the command says; 1: it could not, and a sentence on standard
-    error says why.
+    error says why; `WRONG_SETTINGS`: the same, and the next start would fail as well before the settings are mended.
     """
     options = _parser().parse_args(argv)
     try:
@@ -48,7 +49,10 @@ def run(argv: Sequence[str] | None = None) -> int:
         logs.configure(settings.log_level)
         run_command: Callable[[argparse.Namespace, ApiSettings], int] | None = options.run
         return serve(settings) if run_command is None else run_command(options, settings)
-    except (SettingsError, DumpError, ProgressError) as error:
+    except SettingsError as error:
+        _refused(str(error))
+        return WRONG_SETTINGS
+    except (DumpError, ProgressError) as error:
         return _refused(str(error))
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
@@ -89,6 +93,11 @@ def serve(settings: ApiSettings) -> int:
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
     app = create_app(settings)
+    manager = ServiceManager()
+
+    async def alive() -> None:
+        manager.alive()  # in the event loop that answers: while that is held up, there is no sign of life
+
     with contextlib.closing(_listen(settings.http)) as listener:
         metrics.serve(settings.metrics, app.state.telemetry.registry)
         host, port = listener.getsockname()[:2]
@@ -99,8 +108,10 @@ def serve(settings: ApiSettings) -> int:
             access_log=False,  # no addresses of readers in our logs; the metrics count
             timeout_graceful_shutdown=_GRACE_S,
             server_header=False,
+            callback_notify=alive,
+            timeout_notify=0,  # it is asked once in a second
         )
-        server = _Server(config, app)
+        server = _Server(config, app, manager)
         asyncio.run(server.serve(sockets=[listener]))
     return 0 if server.started else 1
 
@@ -123,14 +134,25 @@ def _listen(settings: HttpSettings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Ends live streams before it waits for answers under way, and leaves with status 0 when asked to stop."""
+    """Ends live streams before it waits for answers under way, and leaves with status 0 when asked to stop.
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    `manager` hears when it answers and when it begins to leave.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, manager: ServiceManager) -> None:
         super().__init__(config)
         self._feed = app.state.feed
+        self._manager = manager
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer. The database may come when it likes: until then answers say that it is not there."""
+        await super().startup(sockets)
+        if self.started:
+            self._manager.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then everything."""
+        self._manager.stopping()
         self._feed.close()
         await super().shutdown(sockets)
 

@@ -28,6 +28,7 @@ from footfall_edge.room import Room
 from footfall_edge.sensors import Message, Sensor, Sensors
 from footfall_edge.settings import BoxSettings, EdgeSettings, SensorSettings
 from footfall_role.logs import facts
+from footfall_role.notify import ServiceManager
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def count(
         OutboxError: the outbox cannot be used.
         ClockError: clock = "ntp" where that cannot be known.
     """
+    manager = ServiceManager()
     clock = clock or clock_named(settings.clock)
     events: Events = SimpleQueue()
     with (
@@ -85,7 +87,9 @@ def count(
         upkeep = Upkeep(settings, outbox, publisher)
         room = Room(outbox, settings.outbox.path, settings.outbox.max_mb * 10**6)
         with opening(events, clock) as sources:
+            manager.ready()  # the outbox is open and the lines are served; the broker may come when it likes
             while not stop.wait(0):
+                manager.alive()
                 batch = next_batch(events)
                 now = clock.now()
                 # ┌─────────┐ frames ┌─────────┐ counts ┌────────┐ reports ┌─────────┐
@@ -105,6 +109,8 @@ def count(
                     sensors.note_silence(now)
                     delivery.send(partial(sensors.closed_until, now=now), now)
                     upkeep.do(sensors, delivery, now)
+                manager.status(upkeep.summary)
+            manager.stopping()
         finish(outbox, sensors, delivery, events=events, clock=clock, wait_s=settings.stop_wait_s)
 
 
@@ -202,6 +208,8 @@ class Upkeep:
         self._told: dict[str, float] = {}
         self._told_connection: float | None = None
         self._told_trouble = ""
+        self.summary = ""
+        """How the box is, in a few words."""
         self._tally_due_s = self._pruned_s = float("-inf")
         self._pruning: Iterator[int] = iter(())
 
@@ -238,10 +246,12 @@ class Upkeep:
     def _tell_health(self, sensors: Sensors, delivery: Delivery, now: Moment) -> None:
         """Publish each sensor's health when it changes, every minute, and to a broker just found."""
         anew = delivery.connected_since_s != self._told_connection or delivery.trouble != self._told_trouble
+        ok = 0
         for state, changed in sensors.health(now, self._waiting, self._held):
             # First, for a long detail is cut at its end.
             detail = "; ".join(part for part in (delivery.trouble, state.detail) if part)
             health = replace(state, detail=detail)
+            ok += health.state == "ok"
             due = now.monotonic_s - self._told.get(health.sensor, float("-inf")) >= HEALTH_EVERY_S
             if changed:
                 log.info("sensor", extra=facts(sensor=health.sensor, state=health.state, detail=health.detail))
@@ -250,3 +260,5 @@ class Upkeep:
                 topic = topics.health(self._settings.node, health.sensor)
                 self._publisher.publish(topic, encode_health(health), retain=True)
         self._told_connection, self._told_trouble = delivery.connected_since_s, delivery.trouble
+        broker = "connected to the broker" if delivery.connected else "waiting for the broker"
+        self.summary = f"{ok} of {len(sensors.names)} sensors well, {broker}"

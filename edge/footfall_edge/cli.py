@@ -23,14 +23,15 @@ from footfall_edge.overview import overview
 from footfall_edge.probe import ProbeError, drawable, picture, probe
 from footfall_edge.settings import BoxSettings, EdgeSettings, SensorSettings
 from footfall_role import logs, metrics
-from footfall_role.settings import SettingsError, print_config
+from footfall_role.settings import WRONG_SETTINGS, SettingsError, print_config
 from footfall_role.stop import StopSignal
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Do what `argv` asks for and return the exit status.
 
-    0: done; 1: it could not be done, and a sentence on standard error says why. argparse leaves with 2 by itself.
+    0: done; 1: it could not be done, and a sentence on standard error says why; `WRONG_SETTINGS`: a service cannot run
+    with its settings, and need not be started again before they are mended. argparse leaves with 2 by itself.
     """
     options = _parser().parse_args(_tied(sys.argv[1:] if argv is None else argv))
     command: Callable[[argparse.Namespace], None] = options.command
@@ -39,10 +40,17 @@ def run(argv: Sequence[str] | None = None) -> int:
     except sqlite3.Error as error:
         sys.stderr.write(f"footfall-edge: the outbox failed: {error}\n")
         return 1
-    except (SettingsError, OutboxError, ClockError, UnknownDriverError, ProbeError, PayloadError, OSError) as error:
-        sys.stderr.writelines(f"footfall-edge: {line}\n" for line in str(error).splitlines())
+    except (SettingsError, ClockError) as error:
+        _refuse(error)
+        return WRONG_SETTINGS if command in {_count, _bridge} else 1
+    except (OutboxError, UnknownDriverError, ProbeError, PayloadError, OSError) as error:
+        _refuse(error)
         return 1
     return 0
+
+
+def _refuse(error: Exception) -> None:
+    sys.stderr.writelines(f"footfall-edge: {line}\n" for line in str(error).splitlines())
 
 
 def _tied(argv: Sequence[str]) -> list[str]:

@@ -27,14 +27,15 @@ from footfall_ingest.schema import MigrationError
 from footfall_ingest.settings import MAX_WORKERS, IngestSettings
 from footfall_ingest.subscriber import UnsharedError
 from footfall_role import logs
-from footfall_role.settings import SettingsError, print_config
+from footfall_role.settings import WRONG_SETTINGS, SettingsError, print_config
 from footfall_role.stop import StopSignal
 
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Do what `argv` asks for and return the exit status.
 
-    0: done; 1: it could not be done, and a sentence on standard error says why. argparse leaves with 2 by itself.
+    0: done; 1: it could not be done, and a sentence on standard error says why; `WRONG_SETTINGS`: it cannot run with
+    its settings, and need not be started again before they are mended. argparse leaves with 2 by itself.
     """
     options = _parser().parse_args(argv)
     try:
@@ -44,7 +45,10 @@ def run(argv: Sequence[str] | None = None) -> int:
             return 0
         logs.configure(settings.log_level, **({"worker": options.worker} if options.worker else {}))
         return int(options.run(settings, options))
-    except (SettingsError, MigrationError, FaultsError, RefusedError, UnsharedError, OSError) as error:
+    except SettingsError as error:
+        status = _refused(str(error))
+        return WRONG_SETTINGS if options.run is _run else status
+    except (MigrationError, FaultsError, RefusedError, UnsharedError, OSError) as error:
         status = _refused(str(error))
         return workers.REFUSED if options.worker else status
     except psycopg.Error as error:

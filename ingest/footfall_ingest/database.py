@@ -13,6 +13,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -29,6 +30,10 @@ T = TypeVar("T")
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 _LONGEST_ANSWER_S: Final = 3600.0
+_LONGEST_CONNECT_S: Final = 600.0
+"""A connect ends sooner: 10 s for each address, and what it takes to learn that no name server knows the name."""
+_PULSE_S: Final = 0.5
+"""How often it is said that something is being waited for."""
 
 _CONNECTION: Final[Mapping[str, int]] = {
     "connect_timeout": 10,
@@ -73,25 +78,53 @@ def is_transient(error: psycopg.Error) -> bool:
     return error.sqlstate[:2] in _PASSING
 
 
-class Deadline:
-    """A context that hangs up on `connection` after `seconds`; what waits for an answer then fails."""
+class Pulses:
+    """A context in which a thread calls `on_wait` now and then, for `seconds` at most: the wait is one that ends.
 
-    def __init__(self, connection: Connection, seconds: float) -> None:
-        self.expired = False
-        # A handle of its own: whatever becomes of the connection, it is this socket that is shut and no other.
-        self._link = socket.socket(fileno=os.dup(connection.fileno()))
-        self._timer = threading.Timer(seconds, self._hang_up)
-        self._timer.daemon = True
+    `at_end` is called once if it has not been left by then.
+    """
+
+    def __init__(
+        self, seconds: float, on_wait: Callable[[], object], at_end: Callable[[], object] = lambda: None
+    ) -> None:
+        self._seconds = seconds
+        self._on_wait = on_wait
+        self._at_end = at_end
+        self._left = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulses", daemon=True)
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._timer.cancel()
-        self._timer.join()
+        self._left.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        end_s = time.monotonic() + self._seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            if self._left.wait(min(left_s, _PULSE_S)):
+                return
+            self._on_wait()
+        self._at_end()
+
+
+class Deadline(Pulses):
+    """A context that hangs up on `connection` after `seconds`; what waits for an answer then fails."""
+
+    def __init__(self, connection: Connection, seconds: float, on_wait: Callable[[], object] = lambda: None) -> None:
+        super().__init__(seconds, on_wait, self._hang_up)
+        self.expired = False
+        # A handle of its own: whatever becomes of the connection, it is this socket that is shut and no other.
+        self._link = socket.socket(fileno=os.dup(connection.fileno()))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
         self._link.close()
 
     def _hang_up(self) -> None:
@@ -115,13 +148,19 @@ class Database:
         on_connect: Callable[[Connection], object] = lambda _: None,
         *,
         answer_s: float = 60.0,
+        on_wait: Callable[[], object] = lambda: None,
     ) -> None:
-        """`on_connect` looks at each new connection before it is used; what it raises is as if the transaction did."""
+        """`on_connect` looks at each new connection before it is used; what it raises is as if the transaction did.
+
+        `on_wait` is called about twice a second while this waits, to connect, for an answer, for the next attempt, also
+        by another thread. No wait is without an end.
+        """
         self._conninfo = make_conninfo(dsn, **{**_CONNECTION, **conninfo_to_dict(dsn)})
         self._stop = stop
         self._on_error = on_error
         self._on_connect = on_connect
         self._answer_s = answer_s
+        self._on_wait = on_wait
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -142,9 +181,10 @@ class Database:
         wait_s, answer_s = _FIRST_WAIT_S, self._answer_s
         while True:
             deadline: Deadline | None = None
+            self._on_wait()
             try:
                 connection, is_new = self._connected()
-                with Deadline(connection, answer_s) as deadline:
+                with Deadline(connection, answer_s, self._on_wait) as deadline:
                     if is_new:
                         self._welcome(connection)
                     return transaction(connection)
@@ -158,15 +198,22 @@ class Database:
                 log.warning("the database does not answer, trying again", extra=facts(error=reason))
                 if late:
                     answer_s = min(2 * answer_s, max(_LONGEST_ANSWER_S, self._answer_s))
-            if self._stop.wait(wait_s * random.uniform(0.5, 1)):  # noqa: S311  # so that not all come back at once
-                raise StoppedError
+            self._pause(wait_s * random.uniform(0.5, 1))  # noqa: S311  # so that not all come back at once
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _pause(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            if self._stop.wait(min(left_s, _PULSE_S)):
+                raise StoppedError
+            self._on_wait()
 
     def _connected(self) -> tuple[Connection, bool]:
         """The connection, and whether it was made just now."""
         if self._connection is not None:
             return self._connection, False
-        self._connection = psycopg.connect(self._conninfo, autocommit=True)
+        with Pulses(_LONGEST_CONNECT_S, self._on_wait):
+            self._connection = psycopg.connect(self._conninfo, autocommit=True)
         return self._connection, True
 
     def _welcome(self, connection: Connection) -> None:

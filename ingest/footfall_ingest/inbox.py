@@ -9,6 +9,7 @@ messages came for one and then, for a moment, none.
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
@@ -78,11 +79,15 @@ class Inbox:
             self._nudged = True
             self._changed.notify()
 
-    def batch(self, stop: threading.Event) -> list[Delivery]:
-        """Wait until a batch is complete and take it; it is empty after a nudge or when `stop` is set."""
+    def batch(self, stop: threading.Event, on_wait: Callable[[], object] = lambda: None) -> list[Delivery]:
+        """Wait until a batch is complete and take it; it is empty after a nudge or when `stop` is set.
+
+        `on_wait` is called a few times in a second while there is nothing.
+        """
         with self._changed:
             while not (self._deliveries or self._nudged or stop.is_set()):
                 self._changed.wait(_STOP_S)
+                on_wait()
             self._wait_for_more(stop)
             self._nudged = False
             return self._take()

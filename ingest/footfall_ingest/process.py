@@ -38,6 +38,7 @@ from footfall_ingest.subscriber import Subscriber
 from footfall_ingest.upkeep import Upkeep
 from footfall_role import metrics as metrics_port
 from footfall_role.logs import facts
+from footfall_role.notify import ServiceManager
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +66,23 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
     """
     metrics = Metrics()
     metrics_port.serve(settings.metrics, metrics.registry)
+    manager = ServiceManager()
+
+    def database_failed() -> None:
+        metrics.database_errors.inc()
+        # To wait is what this process is there for: whoever starts it need not wait too, and shall not start it anew.
+        manager.ready("waiting for the database")
+
     inbox = Inbox(Limits(**settings.flush.model_dump()))
     rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
     watch = Watch()
     with Database(
         settings.database.dsn,
         stop,
-        metrics.database_errors.inc,
+        database_failed,
         watch.connected,
         answer_s=settings.database.answer_s,
+        on_wait=manager.alive,
     ) as database:
         try:
             database.run(schema.check)
@@ -87,8 +96,13 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
             )
             writer = Writer(database, rules, metrics, write, watch)
 
+            def alive() -> None:
+                manager.status("receiving" if subscriber.subscribed else "waiting for the broker")
+                if subscriber.turns:
+                    manager.alive()
+
             def step() -> int:
-                deliveries = inbox.batch(stop)
+                deliveries = inbox.batch(stop, alive)
                 subscriber.look_for_room()
                 notices = writer.write(deliveries)
                 # ── committed: from here on the broker may forget them, and the nodes too ──
@@ -96,12 +110,15 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
                 subscriber.publish(notices)
                 return len(deliveries)
 
+            manager.ready()
             try:
                 while not stop.is_set():
+                    alive()
                     subscriber.check()
                     if subscriber.newly_connected() or watch.changed():
                         subscriber.publish(writer.all_notices())
                     step()
+                manager.stopping()
                 if settings.mqtt.share:
                     _finish(subscriber, step)
             except StoppedError:

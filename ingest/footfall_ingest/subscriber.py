@@ -58,6 +58,8 @@ _STEADY_S = 5.0
 """A connection that lasts so long is one. Whoever loses it sooner, again and again, is being thrown out: by a broker
 that is ill, or by another process with the same client id; two of those would throw each other out without pause."""
 _GOODBYE_S = 2.0
+_STILL_S = 600.0
+"""A turn of the network thread may wait 30 s to connect, as long for TLS, and longer where no name server answers."""
 
 _FORBIDDEN = f"do the broker's rules forbid us to write and read {topics.probe('+')}?"
 
@@ -110,6 +112,7 @@ class Subscriber:
         self._wake_reader.setblocking(False)
         self._waker.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._turned_s = time.monotonic()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -133,6 +136,11 @@ class Subscriber:
     def subscribed(self) -> bool:
         """Whether reports come to us, as far as the broker says; of a shared subscription it has been shown."""
         return self._is_connected and self._is_subscribed
+
+    @property
+    def turns(self) -> bool:
+        """Whether the network thread goes on. Without it nothing comes, and nothing would say so."""
+        return self._thread.is_alive() and time.monotonic() - self._turned_s < _STILL_S
 
     def check(self) -> None:
         """Make sure that the broker can do what is wanted of it.
@@ -185,6 +193,7 @@ class Subscriber:
         self._client.connect_async(self._settings.host, self._settings.port, self._settings.keepalive_s)
         wait_s = 0.0
         while not self._leaving.is_set():
+            self._turned_s = time.monotonic()
             sock = self._client.socket()
             if sock is None:
                 self._leaving.wait(wait_s * random.uniform(0.5, 1))  # noqa: S311  # so that not all come back at once

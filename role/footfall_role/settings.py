@@ -23,6 +23,9 @@ _NESTED: Final = "__"
 _FROM_FILE: Final = "_FILE"
 _MASK = "********"
 
+WRONG_SETTINGS: Final = 78
+"""Exit status of a service whose settings are wrong, so that the next start would fail as well (EX_CONFIG)."""
+
 
 class SettingsError(Exception):
     """Settings that cannot be used; one line for each fault: which setting, its value, what would be right."""
@@ -124,6 +127,22 @@ def _with_secrets(variables: Mapping[str, str | None], settings: type[BaseModel]
             raise SettingsError(f"${variable} and ${variable}{_FROM_FILE} are both set; one of them is enough")
         found[name] = _read_secret(f"${variable}{_FROM_FILE}", Path(path))
     return found
+
+
+def secret_variable(name: str) -> str:
+    """The secret in the variable `name`, or in the file that ``name_FILE`` names; empty if neither is set.
+
+    For a secret that belongs to one command and is no setting of a role.
+
+    Raises:
+        SettingsError: the file cannot be read or is empty, or both are set.
+    """
+    path = os.environ.get(name + _FROM_FILE)
+    if not path:
+        return os.environ.get(name, "")
+    if os.environ.get(name):
+        raise SettingsError(f"${name} and ${name}{_FROM_FILE} are both set; one of them is enough")
+    return _read_secret(f"${name}{_FROM_FILE}", Path(path))
 
 
 def _secrets(settings: type[BaseModel], prefix: str) -> Iterator[str]:

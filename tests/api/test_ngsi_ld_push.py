@@ -490,11 +490,11 @@ def test_settings_that_do_not_allow_it_are_named(tmp_path: Path, capsys: pytest.
     config = tmp_path / "api.toml"
     words = ["--config", str(config), "push", "ngsi-ld", "--url", "http://b.example", "--state", str(tmp_path / "s")]
     config.write_text("")
-    assert cli.run(words) == 1
+    assert cli.run(words) == 78
     assert "set public_url in [http], or say with --context" in capsys.readouterr().err
 
     config.write_text('[http]\npublic_url = "https://z.example"\n[publication]\nfinest = "1h"\nrecent = "1h"\n')
-    assert cli.run([*words, "--resolution", "15min"]) == 1
+    assert cli.run([*words, "--resolution", "15min"]) == 78
     assert "there are 1h, 1d, 1w" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 

@@ -148,7 +148,7 @@ def test_it_is_off_until_it_is_switched_on(tmp_path: Path, capsys: pytest.Captur
     """Nobody publishes by accident; how to do it on purpose is said."""
     (tmp_path / "api.toml").write_text("")
 
-    assert cli.run(["--config", str(tmp_path / "api.toml"), "publish-mqtt"]) == 1
+    assert cli.run(["--config", str(tmp_path / "api.toml"), "publish-mqtt"]) == 78
     assert "set enabled = true in [publish_mqtt]" in capsys.readouterr().err
 
 

@@ -136,13 +136,13 @@ def test_the_settings_in_force_can_be_shown(tmp_path: Path) -> None:
 
 
 def test_a_wrong_setting_ends_the_process_with_a_sentence(tmp_path: Path) -> None:
-    """Exit status 1, no traceback."""
+    """The exit status says that another start would not help; no traceback."""
     path = tmp_path / "api.toml"
     path.write_text("[http]\nport = 'high'\n")
 
     done = footfall_api("--config", str(path))
 
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert done.stderr.startswith(f"footfall-api: {path}: http.port:")
     assert "Traceback" not in done.stderr
 

@@ -82,10 +82,10 @@ def test_print_config_shows_what_is_in_force(config: Path, capsys: pytest.Captur
 
 
 def test_a_wrong_configuration_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No file, no settings: each is said on standard error, with status 1 and no traceback."""
-    assert main(["--config", str(tmp_path / "none.toml")]) == 1
+    """No file, no settings: each is said on standard error without a traceback. The status says that it is for ever."""
+    assert main(["--config", str(tmp_path / "none.toml")]) == 78
     assert "none.toml: cannot be read: No such file" in capsys.readouterr().err
-    assert main([]) == 1
+    assert main([]) == 78
     assert "the environment: node is missing" in capsys.readouterr().err
 
 

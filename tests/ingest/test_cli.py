@@ -95,7 +95,10 @@ def test_quarantine_is_listed(database: str, tmp_path: Path, capsys: pytest.Capt
 
 
 def test_a_refusal_is_a_sentence_on_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A database that is not there, a file that is no stations file, a bad setting: status 1 and no traceback."""
+    """A database that is not there, a file that is no stations file, a bad setting: a sentence and no traceback.
+
+    The status tells what may be better the next time from what will not be.
+    """
     nowhere = config(tmp_path, "postgresql://nobody@127.0.0.1:1/nothing")
     bad = tmp_path / "bad.toml"
     bad.write_text("[flush]\ninterval_s = -1\n")
@@ -109,7 +112,7 @@ def test_a_refusal_is_a_sentence_on_standard_error(tmp_path: Path, capsys: pytes
     ]
 
     out, err = capsys.readouterr()
-    assert statuses == [1] * 5
+    assert statuses == [1, 1, 1, 78, 78]
     assert out == ""
     assert all(line.startswith("footfall-ingest: ") for line in err.splitlines())
     for said in ("could not be migrated", "Connection refused", "not JSON", "flush.interval_s", "none.toml: cannot be"):

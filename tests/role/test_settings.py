@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr
 
-from footfall_role.settings import MqttSettings, RoleSettings, Section, SettingsError, print_config
+from footfall_role.settings import (
+    MqttSettings,
+    RoleSettings,
+    Section,
+    SettingsError,
+    print_config,
+    secret_variable,
+)
 
 
 class Line(Section):
@@ -165,3 +172,21 @@ def test_only_secrets_have_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(SettingsError, match="host_file is not a setting"):
         Example.load(None)
+
+
+def test_a_secret_of_a_command_may_stand_in_a_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the variable, in the file that the other one names, in neither; in both is refused, and so is no file."""
+    path = tmp_path / "token"
+    path.write_text("from a file\n")
+    assert secret_variable("FOOTFALL_TOKEN") == ""
+    monkeypatch.setenv("FOOTFALL_TOKEN_FILE", str(path))
+    assert secret_variable("FOOTFALL_TOKEN") == "from a file"
+    monkeypatch.setenv("FOOTFALL_TOKEN", "in the open")
+    with pytest.raises(SettingsError, match="both set"):
+        secret_variable("FOOTFALL_TOKEN")
+    monkeypatch.delenv("FOOTFALL_TOKEN_FILE")
+    assert secret_variable("FOOTFALL_TOKEN") == "in the open"
+
+    monkeypatch.setenv("FOOTFALL_OTHER_FILE", str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        secret_variable("FOOTFALL_OTHER")

@@ -16,7 +16,6 @@ needs no more than another round: the place in the file (`progress`) says where 
 import argparse
 import asyncio
 import logging
-import os
 import random
 import re
 from collections import deque
@@ -55,7 +54,7 @@ from footfall_api.settings import ApiSettings
 from footfall_api.times import EARLIEST, LATEST
 from footfall_role import extras
 from footfall_role.logs import facts
-from footfall_role.settings import SettingsError
+from footfall_role.settings import SettingsError, secret_variable
 from footfall_role.stop import StopSignal
 
 log = logging.getLogger(__name__)
@@ -86,7 +85,8 @@ def add_parser(
         parents=[config],
         help="to a context broker, as CrowdFlowObserved",
         description="Send each interval that is over and public to an NGSI-LD context broker, for ever, and go on "
-        f"where it was left. A token for the broker is taken from the variable {TOKEN_VARIABLE}.",
+        f"where it was left. A token for the broker is taken from the variable {TOKEN_VARIABLE}, or from the file that "
+        f"{TOKEN_VARIABLE}_FILE names.",
     )
     parser.add_argument("--url", required=True, type=_url, help="address of the broker, without /ngsi-ld/v1")
     parser.add_argument(
@@ -149,7 +149,7 @@ def run(options: argparse.Namespace, settings: ApiSettings) -> int:
             check_standard(rules, resolution)
         except QuestionError as error:
             raise SettingsError(f"--resolution: {error}") from error
-    headers, secrets = headers_of(options, os.environ.get(TOKEN_VARIABLE, ""))
+    headers, secrets = headers_of(options, secret_variable(TOKEN_VARIABLE))
     broker = HttpBroker(options.url, headers, secrets)
     job = Job(
         tuple(dict.fromkeys(resolutions)),

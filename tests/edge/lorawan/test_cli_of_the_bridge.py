@@ -45,12 +45,12 @@ def test_print_config_shows_what_is_in_force(config: Path, capsys: pytest.Captur
 
 
 def test_a_wrong_configuration_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No settings, or those of an edge: said on standard error, with status 1."""
-    assert main(["bridge"]) == 1
+    """No settings, or those of an edge: said on standard error. The status says that it is for ever."""
+    assert main(["bridge"]) == 78
     assert "the environment: network is missing" in capsys.readouterr().err
     edge = tmp_path / "edge.toml"
     edge.write_text('node = "box-1"\n[outbox]\npath = "x"\n[[sensor]]\nid = "a"\ndriver = "reference"\nport = "b"\n')
-    assert main(["bridge", "--config", str(edge)]) == 1
+    assert main(["bridge", "--config", str(edge)]) == 78
     assert "network is missing" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ node may do everything, and 2.1 ends.
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from footfall_contract import ContractError, check_id
@@ -149,7 +149,7 @@ def without_rules(text: str, name: str) -> str:
 
     Comments stay, and so does ``pattern``, which holds for all wherever it stands.
     """
-    kept = []
+    kept: list[str] = []
     is_theirs = False
     for line in text.split("\n"):
         word, rest = _taken_apart(line)
@@ -180,7 +180,7 @@ def _denies(rule: str) -> bool:
     return rule.split()[1] == "deny"
 
 
-def checked_node(name: str, reserved: Sequence[str]) -> str:
+def checked_node(name: str, reserved: Collection[str]) -> str:
     """`name`, which is to be a node's.
 
     Raises:

@@ -116,7 +116,8 @@ class SecureBroker:
     def without_reload(self) -> Path:
         """The same settings, for before the broker runs, or to tell it later."""
         path = self.folder / "quiet.toml"
-        path.write_text("".join(line for line in self.config.read_text().splitlines(True) if "reload" not in line))
+        lines = self.config.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if not line.startswith("reload = ")))
         return path
 
     def node(self, *words: str, config: Path | None = None, status: int = 0) -> str:
@@ -165,11 +166,13 @@ class SecureBroker:
 
     def reload(self) -> None:
         """Tell the broker to read its files, and wait until it has."""
-        before = self.log.read_text().count("Reloading config.")
         assert self.process is not None
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: self.log.read_text().count("Reloading config.") > before, what="the reload")
-        with self.service("reloaded"):  # whoever has been let in since comes after it
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the broker has done what it was told: it looks for signals before it lets somebody in."""
+        with self.service("settled"):
             pass
 
     def stop(self) -> None:
@@ -236,6 +239,17 @@ class Box:
         return path.read_text("utf-8").strip() if path.exists() else None
 
 
+def _remembering(seen: list[ssl.SSLSocket]) -> type[ssl.SSLSocket]:
+    """The kind of socket that is added to `seen` when it shakes hands."""
+
+    class Remembered(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:  # as in the library
+            seen.append(self)
+            super().do_handshake(block)
+
+    return Remembered
+
+
 class Connection:
     """A context with a client that connects once and does not come back by itself.
 
@@ -256,6 +270,7 @@ class Connection:
         version: int = MQTTv311,
         clean: bool = True,
     ) -> None:
+        self._handshakes: list[ssl.SSLSocket] = []
         options: dict[str, Any] = {} if version == MQTTv5 else {"clean_session": clean}
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False, **options
@@ -263,6 +278,7 @@ class Connection:
         if username is not None:
             self._client.username_pw_set(username, password)
         if tls is not None:
+            tls.sslsocket_class = _remembering(self._handshakes)
             self._client.tls_set_context(tls)
         if will is not None:
             self._client.will_set(*will, qos=1, retain=True)
@@ -274,6 +290,9 @@ class Connection:
         self._taken: dict[int, str] = {}
         self.refused = ""
         self.heard: list[tuple[str, bytes]] = []
+        """What came live, as (topic, payload)."""
+        self.kept: list[tuple[str, bytes]] = []
+        """What the broker had retained."""
 
     def __enter__(self) -> Self:
         client = self._client
@@ -284,8 +303,10 @@ class Connection:
         client.on_publish = lambda _client, _data, mid, reason, _: self._taken.update({mid: str(reason)})
         try:
             client.connect(*self._where)
-        except OSError as error:  # TLS did not come about
+        except OSError as error:  # TLS did not come about; paho leaves its socket open
             self.refused = str(error)
+            for sock in self._handshakes:
+                sock.close()
             return self
         client.loop_start()
         assert self._answered.wait(20), "the broker said neither yes nor no"
@@ -304,7 +325,7 @@ class Connection:
         self._answered.set()
 
     def _message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self.heard.append((message.topic, bytes(message.payload)))
+        (self.kept if message.retain else self.heard).append((message.topic, bytes(message.payload)))
 
     @property
     def alive(self) -> bool:

@@ -12,6 +12,7 @@ from footfall_ingest import (
     areas,
     epochs,
     import_commands,
+    nodes,
     process,
     quarantine_commands,
     remarks,
@@ -96,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     applying = verbs.add_parser("apply", parents=[config], help=help_text)
     applying.add_argument("file", type=Path, help="GeoJSON FeatureCollection")
     applying.set_defaults(run=_stations)
-    for module in (areas, remarks, quarantine_commands, sensors, rollup, epochs, import_commands):
+    for module in (areas, remarks, quarantine_commands, sensors, nodes, rollup, epochs, import_commands):
         module.add_parser(commands, config)
     return parser
 

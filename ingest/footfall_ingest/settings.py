@@ -1,7 +1,9 @@
 """The settings of ``footfall-ingest``: `ingest.toml` and ``FOOTFALL_*`` variables (see `footfall_role.settings`)."""
 
+import hmac
 import re
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Self
 
 import psycopg
@@ -10,6 +12,8 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 
 from footfall_ingest.retention import SHORTEST_DAYS
 from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
+
+_GROUP_DIGITS = 16
 
 
 class IngestMqttSettings(MqttSettings):
@@ -28,6 +32,19 @@ class IngestMqttSettings(MqttSettings):
         max_length=128,
         description="name of the group of aggregators that divide the counts among them; none: this one takes all",
     )
+
+    @property
+    def group(self) -> str | None:
+        """The name of the group at the broker: with a password, one that only its owner knows.
+
+        A broker asks of each message who may read it, not who may join a group. mosquitto (2.0 and 2.1) counts a member
+        that may read nothing all the same, and throws away what was its turn: a node that knew the name could make the
+        others' counts wait.
+        """
+        secret = self.password.get_secret_value()
+        if self.share is None or not secret:
+            return self.share
+        return f"{self.share}-{hmac.new(secret.encode(), self.share.encode(), 'sha256').hexdigest()[:_GROUP_DIGITS]}"
 
     @field_validator("share")
     @classmethod
@@ -111,6 +128,31 @@ class StoreSettings(Section):
         return days
 
 
+class NodesSettings(Section):
+    """The nodes' accounts at the broker, for `footfall-ingest node` on the broker's machine."""
+
+    folder: Path = Field(
+        Path("/etc/mosquitto/footfall"), description="where the broker's passwords, rules and keys are"
+    )
+    owner: str = Field(
+        "mosquitto",
+        description="account that the broker runs under, or UID:GID; new files are its own. Empty: whose command it is",
+    )
+    reload: tuple[str, ...] = Field(
+        (), description="command that makes the broker read its files again; none: it is told to people"
+    )
+    host: str = Field("", max_length=253, description="name or address under which boxes reach the broker")
+    port: int = Field(8883, ge=1, le=65535, description="its port for nodes with passwords")
+    certificate_port: int = Field(8884, ge=1, le=65535, description="its port for nodes with client certificates")
+    public_certificate: bool = Field(
+        False, description="every system trusts the broker's certificate; boxes need no ca_file"
+    )
+    ca_key: Path = Field(
+        Path("/etc/footfall/secrets/nodes-ca.key"), description="key of the authority that signs certificates"
+    )
+    certificate_days: int = Field(730, ge=1, le=7300, description="days that a node's certificate lasts")
+
+
 class RuleSettings(Section):
     """What a report must keep to, or it goes to quarantine."""
 
@@ -138,6 +180,7 @@ class IngestSettings(RoleSettings):
     flush: FlushSettings = Field(default_factory=FlushSettings)
     rules: RuleSettings = Field(default_factory=RuleSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
+    nodes: NodesSettings = Field(default_factory=NodesSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
     @model_validator(mode="after")

@@ -83,7 +83,7 @@ class Subscriber:
     ) -> None:
         self._settings = settings
         self._inbox = inbox
-        self._group = settings.share
+        self._group = settings.group
         shared = [topics.shared(self._group, wanted) for wanted in counts] if self._group else counts
         self._filters = (*shared, *states)
         self._client = _client(settings)

@@ -10,6 +10,7 @@ import psycopg
 import footfall_contract
 from footfall_ingest import (
     areas,
+    backup_commands,
     epochs,
     import_commands,
     nodes,
@@ -97,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     applying = verbs.add_parser("apply", parents=[config], help=help_text)
     applying.add_argument("file", type=Path, help="GeoJSON FeatureCollection")
     applying.set_defaults(run=_stations)
-    for module in (areas, remarks, quarantine_commands, sensors, nodes, rollup, epochs, import_commands):
+    modules = (areas, remarks, quarantine_commands, sensors, nodes, rollup, epochs, import_commands, backup_commands)
+    for module in modules:
         module.add_parser(commands, config)
     return parser
 

@@ -35,14 +35,15 @@ _LONGEST_CONNECT_S: Final = 600.0
 _PULSE_S: Final = 0.5
 """How often it is said that something is being waited for."""
 
-_CONNECTION: Final[Mapping[str, int]] = {
+_CONNECTION: Final[Mapping[str, int | str]] = {
+    "fallback_application_name": "footfall-ingest",
     "connect_timeout": 10,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""What libpq is told where the DSN says nothing about it: a peer that is gone is noticed within 30 s."""
+"""What libpq is told where the DSN says nothing of it: who this is, and to notice within 30 s that a peer is gone."""
 
 _SESSION: Final = """
     SELECT set_config(name, value, false)

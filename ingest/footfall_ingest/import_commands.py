@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +14,10 @@ from footfall_ingest.commands import RefusedError
 from footfall_ingest.history import importing, mapping
 from footfall_ingest.history.writing import NotWrittenError
 from footfall_ingest.judge import Rules
+from footfall_ingest.progress import Bar
 from footfall_ingest.settings import IngestSettings
 
 CANCELLED: Final = 130
-_EVERY_S: Final = 0.2
 
 
 def add_parser(commands: Any, config: argparse.ArgumentParser) -> None:
@@ -72,7 +71,7 @@ def _run(settings: IngestSettings, options: argparse.Namespace) -> int:
         options.files, name, found, options.station, options.sensor, options.dry_run, options.skip_faulty
     )
     rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
-    bar = _Bar()
+    bar = Bar()
     try:
         with psycopg.connect(settings.database.dsn, autocommit=True) as connection:
             schema.check(connection)
@@ -88,28 +87,3 @@ def _run(settings: IngestSettings, options: argparse.Namespace) -> int:
         options.report.write_text(json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.writelines(f"{line}\n" for line in report.lines())
     return int(report.outcome == "refused")
-
-
-class _Bar:
-    """How far it is, on a terminal; nothing where nobody looks."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-        self._last = 0.0
-        self._width = 0
-
-    def __call__(self, what: str, done: int, of: int) -> None:
-        now = time.monotonic()
-        if not self._shown or (now - self._last < _EVERY_S and done != of):
-            return
-        self._last = now
-        text = f"{what}: {done:,}" + (f" of {of:,} ({done * 100 // of} %)" if of else "")
-        sys.stderr.write(f"\r{text.ljust(self._width)}")
-        sys.stderr.flush()
-        self._width = len(text)
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self._width:
-            sys.stderr.write(f"\r{' ' * self._width}\r")
-            self._width = 0

@@ -153,6 +153,28 @@ class NodesSettings(Section):
     certificate_days: int = Field(730, ge=1, le=7300, description="days that a node's certificate lasts")
 
 
+class BackupSettings(Section):
+    """Where backups of the database go, and how long they stay; see ``footfall-ingest backup``."""
+
+    folder: Path | None = Field(None, description="a folder that is there; none: the command has to name one")
+    keep_days: int = Field(14, ge=0, description="of so many days the last backup stays")
+    keep_weeks: int = Field(8, ge=0, description="and of so many weeks")
+    keep_months: int = Field(12, ge=0, description="and of so many months. Those of 24 hours stay in any case")
+    programs: Path | None = Field(
+        None, description="folder of pg_dump and pg_restore; none: those of the PATH and of Debian's packages"
+    )
+    textfile: Path | None = Field(
+        None, description="file, NAME.prom, in which node_exporter's textfile collector finds how the last backup went"
+    )
+
+    @field_validator("textfile")
+    @classmethod
+    def _collected(cls, textfile: Path | None) -> Path | None:
+        if textfile is not None and textfile.suffix != ".prom":
+            raise ValueError("must end in .prom, for the collector reads no other file")
+        return textfile
+
+
 class RuleSettings(Section):
     """What a report must keep to, or it goes to quarantine."""
 
@@ -181,6 +203,7 @@ class IngestSettings(RoleSettings):
     rules: RuleSettings = Field(default_factory=RuleSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     nodes: NodesSettings = Field(default_factory=NodesSettings)
+    backup: BackupSettings = Field(default_factory=BackupSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
     @model_validator(mode="after")

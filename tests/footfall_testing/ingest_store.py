@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
 import psycopg
 
 from footfall_contract import SlotReport, encode_cbor
+from footfall_ingest.backup_truth import Month
 from footfall_ingest.flush import Message
+from footfall_ingest.invariants import WRONG_HOURS
 
 NOON = 1_772_366_400
 """2026-03-01T12:00:00Z in UTC unix seconds."""
@@ -111,27 +114,16 @@ def stored(connection: psycopg.Connection[Any]) -> Store:
     )
 
 
-_WRONG = """
-    WITH minute AS (
-        SELECT sensor, minute_start(minute / 60 * 60) AS hour, direction::int, class::int, sum(count) AS a, 0 AS b
-        FROM count_minute GROUP BY 1, 2, 3, 4
-        UNION ALL
-        SELECT sensor, minute_start(minute / 60 * 60), -1, -1, sum(observed_s), 60 * count(*)
-        FROM coverage_minute GROUP BY 1, 2
-    ), hour AS (
-        SELECT sensor, bucket AS hour, direction::int, class::int, count AS a, 0 AS b FROM count_hour
-        UNION ALL SELECT sensor, bucket, -1, -1, observed_s, reported_s FROM coverage_hour
-    )
-    SELECT sensor.id, hour::text, direction, class, minute.a, minute.b, hour.a, hour.b
-    FROM minute FULL JOIN hour USING (sensor, hour, direction, class) JOIN sensor ON key = sensor
-    WHERE (minute.a, minute.b) IS DISTINCT FROM (hour.a, hour.b)
-      AND NOT EXISTS (SELECT FROM dirty_hour AS dirty WHERE dirty.sensor = key AND dirty.hour = hour)
+_WRONG = f"""
+    SELECT sensor.id, hour::text, direction, class, minutes, minutes_s, hours, hours_s
+    FROM ({WRONG_HOURS}) AS wrong JOIN sensor ON key = wrong.sensor
 """
 
 
 def wrong_hours(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
-    """Sums by the hour that are not those of their minutes although the hour is not dirty; where all minutes are kept.
+    """Sums by the hour that are not those of their minutes although the hour is not dirty, where minutes are kept.
 
     Sensor, hour, direction and class (-1: the seconds), what the minutes say, what the hour says.
     """
-    return connection.execute(_WRONG).fetchall()
+    always = Month(datetime(1970, 1, 1, tzinfo=UTC), datetime(5999, 1, 1, tzinfo=UTC))
+    return connection.execute(_WRONG, always.bounds).fetchall()

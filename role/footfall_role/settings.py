@@ -149,7 +149,8 @@ def _secrets(settings: type[BaseModel], prefix: str) -> Iterator[str]:
     """The variables of all secrets among the settings, those in their tables included."""
     for name, field in settings.model_fields.items():
         kinds = (field.annotation, *get_args(field.annotation))
-        if SecretStr in kinds:
+        # A connection URL may be plain text, because it is shown with its password masked; it is a secret all the same.
+        if SecretStr in kinds or (str in kinds and _is_secret(name)):
             yield prefix + name.lower()
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):

@@ -267,10 +267,8 @@ put_settings() {
     [ -z "$user" ] || chown "$user" "$root/var/backups/footfall"
     # Where Debian's node_exporter looks, if it is here.
     if [ -d "$root/var/lib/prometheus/node-exporter" ]; then
-        for run in backup dump; do
-            ln -sfn "/var/lib/footfall-textfile/footfall_$run.prom" \
-                "$root/var/lib/prometheus/node-exporter/footfall_$run.prom"
-        done
+        ln -sfn /var/lib/footfall-textfile/footfall_backup.prom \
+            "$root/var/lib/prometheus/node-exporter/footfall_backup.prom"
     fi
 }
 

@@ -17,7 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {"demo": "demo.txt", "test": "dev.txt", "check": "dev.txt", "format": "dev.txt"}
 WITHOUT_WEB = ("format",)
 """What does not look at the page's scripts."""
-DEBIAN_TEST_PACKAGES = {"mosquitto": "mosquitto", "mosquitto_pub": "mosquitto-clients", "chromium": "chromium"}
+DEBIAN_TEST_PACKAGES = {
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
+    "chromium": "chromium",
+    "systemd-analyze": "systemd",
+    "shellcheck": "shellcheck",
+}
 """Program to look for → Debian package that brings it; tests that want one skip aloud where it is absent."""
 
 

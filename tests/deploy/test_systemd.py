@@ -120,7 +120,7 @@ def test_the_program_understands_what_the_unit_gives_it(unit: Path, tmp_path: Pa
     for text in values(unit, "Environment"):
         variable, _, value = text.partition("=")
         if value.startswith("%d/"):
-            (tmp_path / value.removeprefix("%d/")).write_text("postgresql://a-long-secret/that-is-a-dsn")
+            (tmp_path / value.removeprefix("%d/")).write_text("postgresql://somebody:a-long-secret@database/footfall")
         environment[variable] = value.replace("%d", str(tmp_path)).replace("%S", "/var/lib")
 
     # The settings are read before anything else is done, and shown instead of used.

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from footfall_demo.broker import Broker
 from footfall_demo.postgres import EmbeddedPostgres
-from footfall_ingest import backup_manifest, backup_programs
+from footfall_ingest import backup, backup_manifest, backup_programs
 from footfall_ingest.__main__ import main
 from footfall_ingest.backup_manifest import Manifest
 from footfall_ingest.commands import RefusedError
@@ -353,29 +353,23 @@ def test_what_is_counted_during_a_backup_is_in_neither_part_of_it(
     assert place.passages() == {"markt-1": 8}
 
 
-def test_no_chunk_is_compressed_between_the_snapshot_and_the_archive(
-    timescale: Place, run: Run, folder: Path, programs: Path, tmp_path: Path
-) -> None:
-    """It would be emptied: in neither the old rows' table nor the new one's, as the snapshot sees them."""
+def test_no_chunk_is_compressed_between_the_snapshot_and_the_archive(timescale: Place, run: Run, folder: Path) -> None:
+    """It would be emptied: neither its old table nor its new one has the rows, as the snapshot sees them."""
     timescale.count(0, 5)
-    hold = tmp_path / "hold"
-    tools = wrapped(tmp_path, programs, before=HOLD.format(hold))
-    process = started("backup", folder, dsn=timescale.dsn, tools=tools)
-    wait_until(hold.exists, timeout=60, what="pg_dump to be started")
     compress = "SELECT compress_chunk(chunk) FROM show_chunks('count_minute') AS chunk"
-    with psycopg.connect(timescale.dsn, options="-c lock_timeout=300", autocommit=True) as connection:
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            connection.execute(compress)
-        hold.unlink()
-        assert process.wait(60) == 0
-        process.communicate()
-        connection.execute(compress)
-    compressed = backed_up(run, timescale, folder)
+    with (
+        psycopg.connect(timescale.dsn, autocommit=True) as backing,
+        psycopg.connect(timescale.dsn, options="-c lock_timeout=300", autocommit=True) as other,
+    ):
+        with backup._snapshot(backing):  # nothing has read a table yet
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(compress)
+            timescale.count(5, 1)
+        other.execute(compress)
+    archive = backed_up(run, timescale, folder)
 
-    for number, archive in enumerate(sorted(folder.glob("*.dump"))):
-        assert run("restore", archive, "--into", f"{timescale.dsn}_{number}", dsn=timescale.dsn)[0] == 0
-        assert timescale.passages(f"{timescale.dsn}_{number}") == {"markt-1": 5}
-    assert compressed in folder.glob("*.dump")
+    assert run("restore", archive, "--into", f"{timescale.dsn}_2", dsn=timescale.dsn)[0] == 0
+    assert timescale.passages(f"{timescale.dsn}_2") == {"markt-1": 6}
 
 
 def test_who_may_only_read_makes_backups(place: Place, run: Run, folder: Path) -> None:
@@ -477,6 +471,26 @@ def test_a_backup_that_is_killed_leaves_nothing_that_looks_like_one(  # noqa: PL
     backed_up(run, plain, folder)
     assert not list(folder.glob("*.part"))
     assert len(list(folder.glob("*.dump"))) == 2
+
+
+@pytest.mark.parametrize(("failing", "left"), [(".json.part", []), (".dump.part", [".json"])])
+def test_the_archive_gets_its_name_last(  # noqa: PLR0917  # fixtures
+    failing: str, left: list[str], plain: Place, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive under its name has a manifest, whenever it ends: a manifest alone is no backup."""
+    rename = Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if path.name.endswith(failing):
+            raise OSError("no power")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    status, _, said = run("backup", folder, dsn=plain.dsn)
+
+    assert (status, said) == (1, "footfall-ingest: no power\n")
+    assert [path.suffix for path in folder.glob("footfall-*")] == left
+    assert backup_manifest.found(folder, plain.name) == ([], [])
 
 
 def test_a_backup_that_is_stopped_cleans_up_and_says_that_it_failed(

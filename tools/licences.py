@@ -68,7 +68,7 @@ READ: dict[str, Reading] = {
         ("Dual License", "BSD License", "Apache Software License"), "Apache-2.0 OR BSD-3-Clause"
     ),
 }
-"""Each read in the licence text that the package brings."""
+"""What the words mean: read in the licence text that the package brings, or in its sources."""
 
 
 class Carried(NamedTuple):

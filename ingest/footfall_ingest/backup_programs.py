@@ -80,7 +80,7 @@ def _asked(path: Path) -> Program | None:
     if not shutil.which(path):
         return None
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603  # no shell
     except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r"\) (\d+[.\w]*)", done.stdout)
@@ -163,7 +163,7 @@ def running(program: Program, words: Sequence[str], variables: dict[str, str]) -
     """A context in which `program` is at work; left early, or if this process dies, it is ended."""
     with tempfile.TemporaryFile() as said:
         command = [str(program.path), "--no-password", *words]
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603  # a list of words, no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -190,7 +190,7 @@ def contents(program: Program, archive: Path) -> list[str]:
         RefusedError: it cannot read it.
     """
     command = [str(program.path), "--list", str(archive)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603  # no shell
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["it did not say why"]
         raise RefusedError(f"{archive} cannot be read by {program.path} {program.version}: {reason[0]}")

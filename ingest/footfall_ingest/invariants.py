@@ -165,7 +165,7 @@ _SENTENCES: Final = (
         WHERE NOT isempty(received) AND (
             lower_inf(received) OR upper_inf(received) OR lower(received) < 0
             OR node IS NOT NULL AND (SELECT count(*) FROM unnest(received)) > {MAX_RANGES}
-        )""",  # noqa: S608
+        )""",  # noqa: S608  # made of constants of this module
     """SELECT format('%s: the report %s of the stream %s is in quarantine (row %s) as one that nothing else was '
                      'counted for, and its number is not marked received', kept.sensor, seq, kept.stream, kept.id)
         FROM quarantine AS kept

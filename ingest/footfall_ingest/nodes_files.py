@@ -155,8 +155,8 @@ def without_rules(text: str, name: str) -> str:
         word, rest = _taken_apart(line)
         if word == "user":
             is_theirs = rest == name
-            if is_theirs and kept and not kept[-1]:
-                kept.pop()  # the empty line that `with_rules` puts before a user
+            if is_theirs and any(kept) and not kept[-1]:
+                kept.pop()  # the empty line that `with_rules` puts before a user, unless it is the first thing said
         if not (is_theirs and word in ("user", "topic")):
             kept.append(line)
     return "\n".join(kept)

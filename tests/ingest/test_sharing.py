@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from footfall_demo.broker import Broker
 from footfall_ingest import probe
@@ -219,3 +220,15 @@ def test_members_have_names_of_their_own(own_mosquitto: Broker, unique: str) -> 
         wait_until(lambda: one.subscribed and other.subscribed, what="the subscriptions")
 
     assert "already connected" not in own_mosquitto.log.read_text()
+
+
+def test_the_group_has_a_name_that_only_who_has_the_password_knows() -> None:
+    """Members with the same settings meet in it; without a password, as in the demo, it is called as it is set."""
+    found = {
+        password: IngestMqttSettings(share="jena", password=SecretStr(password)).group for password in ("", "a", "b")
+    }
+
+    assert found[""] == "jena"
+    assert len(set(found.values())) == 3
+    assert found["a"] == IngestMqttSettings(share="jena", password=SecretStr("a"), client_id="another").group
+    assert IngestMqttSettings(password=SecretStr("a")).group is None

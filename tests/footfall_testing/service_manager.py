@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from footfall_role.children import die_with_parent
+from footfall_testing.processes import with_tests
 from footfall_testing.waiting import wait_until
 
 HANGS = signal.SIGUSR1
@@ -105,7 +106,7 @@ def started(module: str, *words: str, log: Path, environment: Mapping[str, str])
     with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, __file__, module, *words],
-            env=clean | dict(environment),
+            env=clean | {"PYTHONPATH": with_tests()["PYTHONPATH"]} | dict(environment),
             stderr=file,
             preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509
         )

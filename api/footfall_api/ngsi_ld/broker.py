@@ -164,7 +164,10 @@ def _told(body: bytes) -> _Told:
             str(part.get("entityId", part.get("id"))): _sentence(part.get("error", part))
             for part in _dicts(said.get("errors"))
         }
-        taken = frozenset(name for name in said.get("success") or () if isinstance(name, str))
+        success = said.get("success")
+        taken = (
+            frozenset(name for name in success if isinstance(name, str)) if isinstance(success, list) else frozenset()
+        )
         return _Told(taken, refused, complete="success" not in said and bool(refused))
     # One broker has an object for each entity instead.
     parts = [part for part in _dicts(said) if "id" in part]

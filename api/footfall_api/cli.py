@@ -14,10 +14,10 @@ from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
-from prometheus_client import disable_created_metrics
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 import footfall_contract
-from footfall_api import public_mqtt
+from footfall_api import public_mqtt, watched
 from footfall_api.app import create_app
 from footfall_api.dump import command as dump
 from footfall_api.dump.folder import DumpError
@@ -46,7 +46,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         if options.print_config:
             sys.stdout.write(print_config(settings))
             return 0
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         run_command: Callable[[argparse.Namespace, ApiSettings], int] | None = options.run
         return serve(settings) if run_command is None else run_command(options, settings)
     except SettingsError as error:
@@ -99,7 +99,7 @@ def serve(settings: ApiSettings) -> int:
         manager.alive()  # in the event loop that answers: while that is held up, there is no sign of life
 
     with contextlib.closing(_listen(settings.http)) as listener:
-        metrics.serve(settings.metrics, app.state.telemetry.registry)
+        metrics.serve(settings.metrics, "api", footfall_contract.__version__, of=registries_of(app))
         host, port = listener.getsockname()[:2]
         log.info("listening", extra=logs.facts(url=f"http://{f'[{host}]' if ':' in host else host}:{port}"))
         config = uvicorn.Config(
@@ -114,6 +114,11 @@ def serve(settings: ApiSettings) -> int:
         server = _Server(config, app, manager)
         asyncio.run(server.serve(sockets=[listener]))
     return 0 if server.started else 1
+
+
+def registries_of(app: FastAPI) -> list[CollectorRegistry]:
+    """What the operator's port answers: what the API's own port does, and how the installation is doing."""
+    return [app.state.telemetry.registry, watched.registry_of(app.state.settings.database, app.state.clock)]
 
 
 def _listen(settings: HttpSettings) -> socket.socket:

@@ -75,6 +75,19 @@ async def snapshot(pool: Pool) -> AsyncIterator[Connection]:
         yield connection
 
 
+@asynccontextmanager
+async def own_snapshot(settings: DatabaseSettings) -> AsyncIterator[Connection]:
+    """The same over a connection that is made for it and closed afterwards: for who asks now and then.
+
+    Raises:
+        psycopg.Error: the database cannot be reached.
+    """
+    async with await AsyncConnection.connect(conninfo(settings), autocommit=True) as connection:
+        await _configure(connection)
+        async with connection.transaction():
+            yield connection
+
+
 async def missing_tables(connection: Connection) -> list[str]:
     """The tables that the API needs and the database does not have."""
     cursor = await connection.execute(

@@ -30,6 +30,7 @@ from footfall_api.database import Pool, conninfo, new_pool, snapshot
 from footfall_api.intervals import interval_of
 from footfall_api.publication import Publication, rules_of_doors
 from footfall_api.published import GRACE_S, Published, by_zone, last_ended, read_published
+from footfall_api.sending import PublishMetrics, add_port, serve
 from footfall_api.settings import ApiSettings, PublishMqttSettings
 from footfall_role import extras
 from footfall_role.logs import facts
@@ -70,14 +71,16 @@ def add_parser(
         description="Keep the last public interval of each station as a retained message of the broker in "
         "[publish_mqtt], which is switched on there.",
     )
+    add_port(parser)
     parser.set_defaults(run=run)
 
 
-def run(_options: argparse.Namespace, settings: ApiSettings) -> int:
+def run(options: argparse.Namespace, settings: ApiSettings) -> int:
     """Publish until asked to stop; the exit status.
 
     Raises:
         SettingsError: it is not switched on.
+        OSError: the port for the metrics is taken.
     """
     if not settings.publish_mqtt.enabled:
         raise SettingsError(
@@ -85,7 +88,9 @@ def run(_options: argparse.Namespace, settings: ApiSettings) -> int:
             "FOOTFALL_PUBLISH_MQTT__ENABLED=true, and there the broker's host"
         )
     extras.require("api", ["paho"])
-    asyncio.run(publish(settings))
+    metrics = PublishMetrics()
+    serve(options, settings.metrics, "publish", metrics.registry, settings.publish_mqtt)
+    asyncio.run(publish(settings, metrics))
     return 0
 
 
@@ -145,11 +150,12 @@ class Link:
     retained since before.
     """
 
-    def __init__(self, settings: PublishMqttSettings, since: datetime) -> None:
+    def __init__(self, settings: PublishMqttSettings, since: datetime, metrics: PublishMetrics) -> None:
         from footfall_role.mqtt import new_client  # noqa: PLC0415  # only who publishes needs it
 
         self._settings = settings
         self._since = since
+        self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         # Of one id a broker keeps one connection only: two processes would throw each other out for ever.
         self._client = new_client(settings, f"{LOGIN}-{token_hex(4)}", name=LOGIN)
@@ -178,18 +184,22 @@ class Link:
                 self._client.publish(topic, self._status("offline"), QOS, retain=True).wait_for_publish(_GOODBYE_S)
         hang_up(self._client)
 
-    def hold(self, wanted: Messages) -> None:
-        """Make the broker retain these and no others, now or when it is there again."""
+    def hold(self, wanted: Messages) -> bool:
+        """Make the broker retain these and no others, now or when it is there again; whether it is there now."""
         self._wanted = dict(wanted)
         self._send()
+        return self._ready
 
     def _send(self) -> None:
         if not self._ready or self._wanted is None:
             return
-        for topic, payload in changes(self._wanted, self._held).items():
+        changed = changes(self._wanted, self._held)
+        for topic, payload in changed.items():
             self._client.publish(topic, payload, QOS, retain=True)
             log.info("published" if payload else "removed", extra=facts(topic=topic))
         self._held = dict(self._wanted)
+        self._metrics.sent(len(changed))
+        self._metrics.succeeded()
 
     def _status(self, state: str) -> bytes:
         return json.dumps({"state": state, "since": f"{self._since:%Y-%m-%dT%H:%M:%SZ}"}).encode()
@@ -199,12 +209,14 @@ class Link:
     def _begin(self) -> None:
         """The broker is there, and has got rid of what the client still had to send."""
         self._ready = True
+        self._metrics.connected(True)
         self._client.publish(status_topic(self._settings.prefix), self._status("online"), QOS, retain=True)
         self._send()
 
     def _end(self) -> None:
         """The broker is gone, and may come back without anything."""
         self._ready = False
+        self._metrics.connected(False)
         self._held = {}
 
     def _note(self, topic: str, payload: bytes) -> None:
@@ -223,6 +235,7 @@ class Link:
         self, client: "Client", _userdata: object, _flags: "ConnectFlags", reason: "ReasonCode", _properties: object
     ) -> None:
         if reason.is_failure:
+            self._metrics.refused()
             self._log(logging.ERROR, "the broker refused us", reason=reason)
             return
         self._log(logging.INFO, "connected to the broker")
@@ -250,7 +263,7 @@ class Link:
         log.log(level, event, extra=facts(host=self._settings.host, port=self._settings.port, **values))
 
 
-async def publish(settings: ApiSettings) -> None:
+async def publish(settings: ApiSettings, metrics: PublishMetrics) -> None:
     """Publish until SIGINT or SIGTERM, whatever happens to the database or the broker meanwhile."""
     stop, wake = asyncio.Event(), asyncio.Event()
 
@@ -261,7 +274,7 @@ async def publish(settings: ApiSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
     rules = rules_of_doors(settings)
-    link = Link(settings.publish_mqtt, datetime.now(UTC))
+    link = Link(settings.publish_mqtt, datetime.now(UTC), metrics)
     listening = asyncio.create_task(listen(conninfo(settings.database), wake.set), name="listen for commits")
     link.start()
     try:
@@ -271,8 +284,9 @@ async def publish(settings: ApiSettings) -> None:
                 wait_s = LEAST_INTERVAL_S
                 try:
                     wanted, wait_s = await read_messages(pool, settings, rules, datetime.now(UTC))
-                    link.hold(wanted)
+                    metrics.round("done" if link.hold(wanted) else "unreachable")
                 except (psycopg.Error, OSError) as error:
+                    metrics.round("database")
                     log.warning("the counts could not be read: %s", str(error).strip())
                 await _sleep(LEAST_INTERVAL_S, stop)
                 await _sleep(wait_s - LEAST_INTERVAL_S, wake)

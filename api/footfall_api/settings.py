@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 
 from footfall_api import licences
@@ -50,6 +52,19 @@ class DatabaseSettings(Section):
     pool_size: int = Field(
         default=4, ge=2, le=64, description="connections for requests; the live stream has one of its own"
     )
+
+    @field_validator("dsn")
+    @classmethod
+    def _understood(cls, dsn: SecretStr) -> SecretStr:
+        try:
+            conninfo_to_dict(dsn.get_secret_value())
+        except psycopg.ProgrammingError:
+            # The library's words repeat what stands there, and a password is part of it.
+            raise ValueError(
+                "must be like postgresql://user@host/database or host=… dbname=…; in an address characters such as "
+                "blanks, @ and % are written %20, %40 and %25"
+            ) from None
+        return dsn
 
 
 class PublicSettings(Section):
@@ -372,7 +387,8 @@ class ApiSettings(RoleSettings):
     map: MapSettings = Field(default_factory=MapSettings)
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
     metrics: MetricsSettings = Field(
-        default_factory=MetricsSettings, description="a second port for /metrics; the API's own port answers it anyway"
+        default_factory=MetricsSettings,
+        description="the operator's port: /metrics with how boxes, sensors and database are doing, which is not public",
     )
 
     publish_mqtt: PublishMqttSettings = Field(default_factory=PublishMqttSettings)

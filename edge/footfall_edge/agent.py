@@ -92,6 +92,7 @@ def count(
                 manager.alive()
                 batch = next_batch(events)
                 now = clock.now()
+                metrics.CLOCK_TRUSTED.set(now.utc_ms is not None)
                 # ┌─────────┐ frames ┌─────────┐ counts ┌────────┐ reports ┌─────────┐
                 # │ sources │ ─────▶ │ sensors │ ─────▶ │ outbox │ ──────▶ │ ingest, │
                 # └─────────┘ ◀───── └─────────┘        └────────┘ ◀────── │ by MQTT │

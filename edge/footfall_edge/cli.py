@@ -153,21 +153,21 @@ def _add_bridge(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 def _count(options: argparse.Namespace) -> None:
     settings = EdgeSettings.load(options.config)
-    _run(options, settings, lambda stop: agent.run(settings, stop))
+    _run(options, settings, "edge", lambda stop: agent.run(settings, stop))
 
 
 def _bridge(options: argparse.Namespace) -> None:
     settings = BridgeSettings.load(options.config)
-    _run(options, settings, lambda stop: bridge.run(settings, stop))
+    _run(options, settings, "bridge", lambda stop: bridge.run(settings, stop))
 
 
-def _run(options: argparse.Namespace, settings: BoxSettings, role: Callable[[StopSignal], None]) -> None:
-    """Run `role` until it is stopped, or show its settings."""
+def _run(options: argparse.Namespace, settings: BoxSettings, name: str, role: Callable[[StopSignal], None]) -> None:
+    """Run `role`, which its metrics call `name`, until it is stopped, or show its settings."""
     if options.print_config:
         sys.stdout.write(print_config(settings))
         return
-    logs.configure(settings.log_level)
-    metrics.serve(settings.metrics)
+    logs.configure(settings.log_level, settings.log_format, node=settings.node)
+    metrics.serve(settings.metrics, name, footfall_contract.__version__, mqtt=settings.mqtt)
     with StopSignal() as stop:
         role(stop)
 

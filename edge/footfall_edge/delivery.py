@@ -151,8 +151,10 @@ class Delivery:
         if mid is None:
             return
         self._messages[mid] = report
-        self._windows[report.sensor].sent(report.id, now.monotonic_s)
-        log.debug("sent", extra=facts(sensor=report.sensor, stream=report.stream, seq=report.seq))
+        window = self._windows[report.sensor]
+        said = "sent again" if report.id in window else "sent"
+        window.sent(report.id, now.monotonic_s)
+        log.debug(said, extra=facts(sensor=report.sensor, stream=report.stream, seq=report.seq))
 
     def _announce(self, now: Moment) -> None:
         self._publisher.announce()

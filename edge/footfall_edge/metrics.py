@@ -4,6 +4,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
+from footfall_edge.clock import ClockError, kernel_is_synchronised
+
 _SENSOR: Final = ["sensor"]
 
 FRAMES = Counter("footfall_edge_frames_total", "Frames that passed every check of their framing", _SENSOR)
@@ -51,3 +53,20 @@ COARSENED = Counter(
     "footfall_edge_coarsened_slots_total", "Slots put into coarser ones because space was short", ["step"]
 )
 OLDEST_WAITING = Gauge("footfall_edge_oldest_waiting_seconds", "Age of the oldest thing not known to be stored")
+CLOCK_TRUSTED = Gauge(
+    "footfall_edge_clock_trusted", "1 while slots are stamped; 0: what is counted waits for the clock to be set"
+)
+CLOCK_SYNCHRONISED = Gauge(
+    "footfall_edge_clock_synchronised",
+    "1 while the kernel says that its clock is synchronised; NaN where it does not say",
+)
+
+
+def _synchronised() -> float:
+    try:
+        return kernel_is_synchronised()
+    except ClockError:
+        return float("nan")
+
+
+CLOCK_SYNCHRONISED.set_function(_synchronised)

@@ -603,10 +603,12 @@ class Outbox:
         rows = self._database.execute(
             "UPDATE report SET committed_s = coalesce(?, numbered_s) WHERE id IN ("
             " SELECT id FROM report WHERE stream = ? AND sensor = ? AND seq >= ? AND seq < ? AND committed_s IS NULL"
-            " LIMIT ?) RETURNING id",
+            " LIMIT ?) RETURNING id, seq",
             (now_s, str(stream), sensor, first, end, STORED_AT_ONCE),
         ).fetchall()
-        return [report_id for (report_id,) in rows]
+        for _, seq in rows:
+            log.debug("stored, says ingest", extra=facts(sensor=sensor, stream=stream, seq=seq))
+        return [report_id for report_id, _ in rows]
 
     def _reopen(self, notice: CommitNotice) -> int:
         """Un-commit what `notice` does not cover."""

@@ -226,7 +226,7 @@ def _enter(reading: Reading, sensor: str, booking: Booking, slot_s: int) -> None
     if booking.counts:
         reading.booked_until[sensor] = max(count.end_ms for count in booking.counts) // 1000
     if booking.cursor is not None:
-        log.debug("booked", extra=facts(sensor=sensor, boot=booking.cursor.boot, seq=booking.cursor.seq))
+        log.debug("booked", extra=facts(sensor=sensor, boot=booking.cursor.boot, device_seq=booking.cursor.seq))
 
 
 def _added_up(entries: Iterable[Entry]) -> Iterable[Entry]:

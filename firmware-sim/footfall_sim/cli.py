@@ -46,7 +46,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         if arguments.print_config:
             sys.stdout.write(print_config(settings))
             return 0
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         if arguments.send is not None:
             return _send(settings, arguments.send)
         return _simulate(settings)

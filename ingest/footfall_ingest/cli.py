@@ -45,7 +45,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         if options.print_config:
             sys.stdout.write(print_config(settings))
             return 0
-        logs.configure(settings.log_level, **({"worker": options.worker} if options.worker else {}))
+        worker = {"worker": options.worker} if options.worker else {}
+        logs.configure(settings.log_level, settings.log_format, **worker)
         return int(options.run(settings, options))
     except SettingsError as error:
         status = _refused(str(error))

@@ -5,6 +5,7 @@ again as if nothing had been, and one that was committed can be sent again witho
 returned may its messages be acknowledged.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from footfall_ingest.judge import Finding, Reason, Rules
 from footfall_ingest.ledger import Ledger, second_writers
 from footfall_ingest.store import Quarantined, Sensors, SpanRow, StreamKey
 from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Verdict, admit
+from footfall_role.logs import facts
+
+log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 Int64s = npt.NDArray[np.int64]
@@ -108,6 +112,8 @@ def write_batch(
         found = store.read_notices(connection, arrivals.nodes, arrivals.touched(streams))
         store.tell_readers(connection)
     # The locks are gone: what needs none is done here, so that other writers do not wait for it.
+    if log.isEnabledFor(logging.DEBUG):
+        _log_each(batch, messages, arrivals, verdicts, rows)
     return Outcome(
         notices=store.told(found),
         stored=len(rows),
@@ -116,6 +122,28 @@ def write_batch(
         rows=deltas.rows,
         newest_end=int((batch.start + batch.slot * batch.slots)[rows].max()) if len(rows) else None,
     )
+
+
+def _log_each(
+    batch: ReportBatch,
+    messages: Sequence[Message],
+    arrivals: "_Arrivals",
+    verdicts: npt.NDArray[np.int8],
+    stored: Int64s,
+) -> None:
+    """A line for each report that was stored, and for each that had been received before."""
+    for at in np.flatnonzero((arrivals.row >= 0) & (verdicts <= Verdict.DUPLICATE)).tolist():
+        row = int(arrivals.row[at])
+        is_duplicate = verdicts[at] == Verdict.DUPLICATE
+        if not is_duplicate and row not in stored:
+            continue  # it went to quarantine, and that is always said
+        names = facts(
+            node=messages[int(arrivals.message[at])].topic_node,
+            sensor=batch.sensors[batch.sensor[row]],
+            stream=batch.streams[batch.stream[row]],
+            seq=int(batch.seq[row]),
+        )
+        log.debug("received before" if is_duplicate else "stored", extra=names)
 
 
 def write_surviving(

@@ -29,8 +29,8 @@ class Metrics:
         self._subscribed = self._gauge(
             "subscribed", "1 while the broker passes reports on to us; if they are shared, a probe has come back."
         )
-        self._hours = self._counter("hours_summed", "Hours of sensors summed up by this process.")
-        self._hours_waiting = self._gauge("hours_waiting", "Hours of sensors that are over and not summed up yet.")
+        self._hours = self._counter("hourly_sums", "Hours of sensors summed up by this process.")
+        self._hours_waiting = self._gauge("hourly_sums_waiting", "Hours of sensors that are over and not summed up.")
         self._upkeep = self._gauge("last_rollup_timestamp_seconds", "When nothing was last left to be summed up.")
         self.upkeep_errors = self._counter("rollup_errors", "Attempts to sum up hours that failed.")
 

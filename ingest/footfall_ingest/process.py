@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from footfall_contract import ContractError, encode_notice, topics
+from footfall_contract import ContractError, __version__, encode_notice, topics
 from footfall_contract.notice import CommitNotice
 from footfall_contract.topics import Kind, Topic
 from footfall_ingest import schema, store
@@ -65,7 +65,7 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
         psycopg.Error: the database refused for a reason that another try will not overcome.
     """
     metrics = Metrics()
-    metrics_port.serve(settings.metrics, metrics.registry)
+    metrics_port.serve(settings.metrics, "ingest", __version__, of=[metrics.registry], mqtt=settings.mqtt)
     manager = ServiceManager()
 
     def database_failed() -> None:

@@ -7,11 +7,13 @@ has just come. The sensor is locked first, as in `footfall_ingest.flush.write_ba
 second operator and this one get their turn one after another, and who comes later finds the row closed.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -24,6 +26,9 @@ from footfall_ingest import store
 from footfall_ingest.flush import DEFAULT_RULES, MARKED, REFUSED, Message, believable, fitting
 from footfall_ingest.judge import Finding, Reason, Rules
 from footfall_ingest.streams import Verdict, admit
+from footfall_role.logs import facts
+
+log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 
@@ -63,6 +68,9 @@ class Kept:
     topic_fault: str | None
     payload: bytes
     first_seen: datetime
+    sensor: str | None
+    stream: UUID | None
+    seq: int | None
 
 
 def retry(
@@ -87,13 +95,17 @@ def retry(
     now = int((as_of or kept.first_seen).timestamp())
     try:
         with connection.transaction(force_rollback=dry_run):
-            return _handle(connection, kept, now, rules)
+            retried = _handle(connection, kept, now, rules)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         detail = f"the database refuses it: {error.diag.message_primary or type(error).__name__}"
         with connection.transaction(force_rollback=dry_run):
             if _lock(connection, row) is None:
                 return Retried(row, Became.GONE)
             return _stays(connection, kept, Finding(0, Reason.UNWRITABLE, detail))
+    if not dry_run:
+        names = facts(node=kept.node, sensor=kept.sensor, stream=kept.stream, seq=kept.seq, row=row)
+        log.debug("quarantine: %s", retried.became, extra=names)
+    return retried
 
 
 def _handle(connection: Connection, kept: Kept, now: int, rules: Rules) -> Retried:
@@ -162,7 +174,7 @@ def _handle_state(connection: Connection, kept: Kept) -> Retried:
 
 def _kept(connection: Connection, row: int) -> Kept | None:
     query = """
-        SELECT id, kind, node, topic_sensor, topic_fault, payload, first_seen
+        SELECT id, kind, node, topic_sensor, topic_fault, payload, first_seen, sensor, stream, seq
         FROM quarantine WHERE id = %s AND closed_at IS NULL
     """
     found = connection.execute(query, [row]).fetchone()

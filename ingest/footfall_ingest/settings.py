@@ -75,8 +75,12 @@ class DatabaseSettings(Section):
     def _understood(cls, dsn: str) -> str:
         try:
             conninfo_to_dict(dsn)
-        except psycopg.ProgrammingError as error:
-            raise ValueError(f"must be like postgresql://user@host/database: {error}".strip()) from error
+        except psycopg.ProgrammingError:
+            # The library's words repeat what stands there, and a password is part of it.
+            raise ValueError(
+                "must be like postgresql://user@host/database or host=… dbname=…; in an address characters such as "
+                "blanks, @ and % are written %20, %40 and %25"
+            ) from None
         return dsn
 
     @field_serializer("dsn")

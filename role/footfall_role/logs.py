@@ -1,14 +1,25 @@
-"""Logs for people and journals: one event a line, on standard error, the facts as ``key=value``.
+"""Logs for people and journals: one event a line, on standard error, the facts as ``key=value`` or as JSON.
 
 A line reads ``2026-03-01T12:00:00Z WARNING footfall_edge.reader port reopened sensor=markt-1 wait_s=2``. Facts are
-given with ``log.info("port reopened", extra=facts(sensor="markt-1", wait_s=2))``; the time is UTC.
+given with ``log.info("port reopened", extra=facts(sensor="markt-1", wait_s=2))``; the time is UTC. With ``log_format =
+"json"`` the same line is an object: ``{"time": …, "level": …, "logger": …, "message": …, "sensor": "markt-1", …}``.
+
+Four keys are the thread through all roles, and mean the same in each: ``node``, ``sensor``, ``stream`` and ``seq`` name
+a report from the box that numbered it to the transaction that stored it, or to its row in quarantine. With DEBUG every
+step of every report is a line. Numbers that a device gives its own frames are called ``device_seq``.
 """
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Literal
+
+Format = Literal["text", "json"]
+
+OWN_KEYS: Final = ("time", "level", "logger", "message", "traceback")
+"""What a line of JSON says of itself; no fact is called so."""
 
 _FACTS = "footfall_facts"
 
@@ -21,6 +32,10 @@ def facts(**values: object) -> dict[str, Any]:
 def _text(value: object) -> str:
     text = str(value)
     return repr(text) if not text or any(c.isspace() or c in "\"'=" for c in text) else text
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 class LineFormatter(logging.Formatter):
@@ -43,11 +58,34 @@ class LineFormatter(logging.Formatter):
         return super().format(record)
 
 
-def configure(level: str = "INFO", **always: object) -> None:
+class JsonFormatter(logging.Formatter):
+    """Renders a record as one JSON object on one line: `OWN_KEYS`, then the facts under their own names."""
+
+    def __init__(self, **always: object) -> None:
+        """`always`: facts of the process itself, in each line."""
+        super().__init__()
+        self._always = always
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; a traceback, if any, is a string in it."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        said: dict[str, object] = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            said["traceback"] = self.formatException(record.exc_info)
+        values: Mapping[str, object] = {**getattr(record, _FACTS, {}), **self._always}
+        return json.dumps(said | {key: _plain(value) for key, value in values.items()}, ensure_ascii=False)
+
+
+def configure(level: str = "INFO", form: Format = "text", **always: object) -> None:
     """Send every log of this process to standard error, as `level` (``DEBUG`` to ``ERROR``) and above.
 
-    `always` are facts that each line carries: which of several processes this is.
+    `always` are facts that each line carries: which node, or which of several processes this is.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter(**always))
+    handler.setFormatter(JsonFormatter(**always) if form == "json" else LineFormatter(**always))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

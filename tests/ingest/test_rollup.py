@@ -387,8 +387,8 @@ def test_the_process_sums_up_by_itself(mosquitto: Broker, database: str, unique:
             write(connection, report(seq=2, start=NOON + 10))
             wait_until(lambda: not dirty(connection), what="the late hour to be summed up")
             told = (
-                "footfall_ingest_hours_summed_total 3.0",
-                "footfall_ingest_hours_waiting 0.0",
+                "footfall_ingest_hourly_sums_total 3.0",
+                "footfall_ingest_hourly_sums_waiting 0.0",
                 "footfall_ingest_last_rollup_timestamp_seconds 1.",
             )
             # What is waiting is looked up, and told, after what was summed up.

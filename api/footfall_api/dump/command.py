@@ -15,6 +15,7 @@ from footfall_api.dump.plan import Choice, Period
 from footfall_api.intervals import Resolution
 from footfall_api.problems import database_problem
 from footfall_api.publication import STANDARD
+from footfall_api.sending import textfile
 from footfall_api.settings import ApiSettings
 
 _HELP = "write all public counts as files (CSV, Parquet), by month and year; what has not changed stays as it is"
@@ -44,6 +45,12 @@ def add_parser(
     parser.add_argument(
         "--check", action="store_true", help="write nothing: see whether the files are what SHA256SUMS says"
     )
+    parser.add_argument(
+        "--textfile",
+        type=_textfile,
+        metavar="FILE.prom",
+        help="say there when this ran and how it went, for the textfile collector of Prometheus' node_exporter",
+    )
     parser.set_defaults(run=run)
 
 
@@ -58,6 +65,13 @@ def _period(text: str) -> Period:
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a month such as 2026-03 nor a year such as 2026")
     return Period(int(found[1]), int(found[2] or 0))
+
+
+def _textfile(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".prom":
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .prom: the textfile collector would pass it over")
+    return path
 
 
 def run(options: argparse.Namespace, settings: ApiSettings) -> int:
@@ -75,7 +89,8 @@ def run(options: argparse.Namespace, settings: ApiSettings) -> int:
         raise DumpError(f"--to {options.last} is before --from {options.first}")
     choice = Choice(frozenset(options.only) if options.only else None, options.first, options.last)
     try:
-        return _dump(settings, folder, choice)
+        with textfile(options.textfile):
+            return _dump(settings, folder, choice)
     except KeyboardInterrupt:
         raise DumpError("stopped; what is written stays, and the next run goes on from there") from None
     except psycopg.Error as error:

@@ -50,6 +50,7 @@ from footfall_api.ngsi_ld.progress import (
 from footfall_api.publication import STANDARD, Publication, rules_of_doors
 from footfall_api.published import Published, by_zone, check_standard, last_ended, read_published
 from footfall_api.question import QuestionError
+from footfall_api.sending import PushMetrics, add_port, serve
 from footfall_api.settings import ApiSettings
 from footfall_api.times import EARLIEST, LATEST
 from footfall_role import extras
@@ -70,6 +71,9 @@ CORRECTIONS_EVERY_S: Final = 600.0
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 300.0
 """The wait after a fault doubles from the first to the second."""
+
+_OUTCOMES: Final = {UnreachableError: "unreachable", RefusedError: "refused"}
+"""What the metrics call a round that ended so; any other fault is the database's."""
 
 _LARGEST_BATCH: Final = 1000
 """A widespread broker takes no more entities at a time."""
@@ -124,6 +128,7 @@ def add_parser(
         help="@context of the entities instead of ours, which is under public_url, and that of the Smart Data Models; "
         "may be given several times",
     )  # fmt: skip
+    add_port(parser)
     parser.set_defaults(run=run)
 
 
@@ -162,6 +167,7 @@ def run(options: argparse.Namespace, settings: ApiSettings) -> int:
         progress = Progress(options.state, target_of(options, job.about))
         source = Source(settings, rules, loop)
         pusher = Pusher(broker, progress, source, job)
+        serve(options, settings.metrics, "push", pusher.metrics.registry)
         return push(pusher, stop, every_s=options.every, once=options.once)
 
 
@@ -242,6 +248,7 @@ class Pusher:
         self._progress = progress
         self._source = source
         self._job = job
+        self.metrics = PushMetrics()
         self._has: dict[str, frozenset[str]] = {}
         """By entity the attributes that the broker has of it; absent: not known."""
 
@@ -362,6 +369,7 @@ class Pusher:
         for one in entities:
             self._has.pop(one["id"], None)  # not known until there is an answer
         outcome = self._broker.upsert(entities, update=update)
+        self.metrics.sent(len(outcome.taken), len(outcome.refused))
         self._has |= {one["id"]: attributes_of(one) for one in entities if one["id"] in outcome.taken}
         for name, words in outcome.refused.items():
             log.error("the broker refused an entity", extra=facts(entity=name, words=words))
@@ -390,11 +398,13 @@ def push(pusher: Pusher, stop: StopSignal, *, every_s: float, once: bool) -> int
             refused = pusher.round(int(time()), corrections=looks, stop=lambda: bool(stop))
         except (UnreachableError, RefusedError, psycopg.Error) as error:
             faults += 1
+            pusher.metrics.round(_OUTCOMES.get(type(error), "database"))
             wait_s = _wait_s(error, faults, every_s)
             _log_fault(error, None if once else wait_s)
             if once:
                 return 1
         else:
+            pusher.metrics.round("done")
             faults = 0
             looked_s = monotonic() if looks else looked_s
             if once:

@@ -24,7 +24,7 @@ from footfall_api.dump.folder import DumpError
 from footfall_api.ngsi_ld import push
 from footfall_api.ngsi_ld.progress import ProgressError
 from footfall_api.settings import ApiSettings, HttpSettings
-from footfall_role import logs, metrics
+from footfall_role import logs, metrics, unsafe
 from footfall_role.notify import ServiceManager
 from footfall_role.settings import WRONG_SETTINGS, SettingsError, print_config
 
@@ -47,6 +47,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(print_config(settings))
             return 0
         logs.configure(settings.log_level, settings.log_format)
+        unsafe.refuse(settings.unsafe_things(), accepted=settings.unsafe)
         run_command: Callable[[argparse.Namespace, ApiSettings], int] | None = options.run
         return serve(settings) if run_command is None else run_command(options, settings)
     except SettingsError as error:

@@ -14,7 +14,8 @@ from footfall_api import licences
 from footfall_api.intervals import Resolution
 from footfall_api.streets import read_streets
 from footfall_api.summary.days import check_code
-from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
+from footfall_role.settings import MetricsSettings, MqttSettings, Section
+from footfall_role.unsafe import GuardedSettings, guessable_dsn, guessable_secret, is_this_machine
 
 MIN_TOKEN_LENGTH = 16
 """Characters an operator's token must have: it may be tried by anyone on the internet."""
@@ -375,7 +376,7 @@ def reach(contact: str) -> str | None:
     return f"mailto:{contact}" if re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", contact, re.ASCII) else None
 
 
-class ApiSettings(RoleSettings):
+class ApiSettings(GuardedSettings):
     """All settings of the API."""
 
     http: HttpSettings = Field(default_factory=HttpSettings)
@@ -392,6 +393,26 @@ class ApiSettings(RoleSettings):
     )
 
     publish_mqtt: PublishMqttSettings = Field(default_factory=PublishMqttSettings)
+
+    def unsafe_things(self) -> list[str]:
+        """What is obviously unsafe, a sentence for each (see `footfall_role.unsafe`)."""
+        publisher = self.publish_mqtt
+        return [
+            *self._shown_to_a_network(),
+            *guessable_dsn("dsn in [database]", self.database.dsn.get_secret_value()),
+            *guessable_secret("operator_token in [public]", self.public.operator_token.get_secret_value()),
+            *guessable_secret("password in [publish_mqtt]", publisher.password.get_secret_value(), publisher.username),
+        ]
+
+    def _shown_to_a_network(self) -> list[str]:
+        public = urlsplit(self.http.public_url).hostname or self.http.host
+        beyond = next((host for host in (self.http.host, public) if not is_this_machine(host)), None)
+        if not self.public.local or beyond is None:
+            return []
+        said = (
+            f"local = true in [public] lifts all rules of publication for whoever reaches {beyond}, which is not only "
+        )
+        return [said + "this machine: set local = false, and say in [publication] what everybody may see"]
 
     @property
     def attribution(self) -> str:

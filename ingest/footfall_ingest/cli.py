@@ -28,7 +28,7 @@ from footfall_ingest.geojson import FaultsError
 from footfall_ingest.schema import MigrationError
 from footfall_ingest.settings import MAX_WORKERS, IngestSettings
 from footfall_ingest.subscriber import UnsharedError
-from footfall_role import logs
+from footfall_role import logs, unsafe
 from footfall_role.settings import WRONG_SETTINGS, SettingsError, print_config
 from footfall_role.stop import StopSignal
 
@@ -47,6 +47,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             return 0
         worker = {"worker": options.worker} if options.worker else {}
         logs.configure(settings.log_level, settings.log_format, **worker)
+        unsafe.refuse(settings.unsafe_things(), accepted=settings.unsafe)
         return int(options.run(settings, options))
     except SettingsError as error:
         status = _refused(str(error))

@@ -11,7 +11,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, field_serializer, field_validator, model_validator
 
 from footfall_ingest.retention import SHORTEST_DAYS
-from footfall_role.settings import MetricsSettings, MqttSettings, RoleSettings, Section
+from footfall_role.settings import MetricsSettings, MqttSettings, Section
+from footfall_role.unsafe import GuardedSettings, guessable_dsn, guessable_secret
 
 _GROUP_DIGITS = 16
 
@@ -195,7 +196,7 @@ MAX_WORKERS = 64
 MAX_PORT = 65535
 
 
-class IngestSettings(RoleSettings):
+class IngestSettings(GuardedSettings):
     """All settings of ``footfall-ingest``."""
 
     workers: int = Field(
@@ -230,6 +231,14 @@ class IngestSettings(RoleSettings):
                 f"and there is none above {MAX_PORT}"
             )
         return self.metrics.model_copy(update={"port": port})
+
+    def unsafe_things(self) -> list[str]:
+        """What is obviously unsafe, a sentence for each (see `footfall_role.unsafe`)."""
+        mqtt = self.mqtt
+        return [
+            *guessable_dsn("dsn in [database]", self.database.dsn),
+            *guessable_secret("password in [mqtt]", mqtt.password.get_secret_value(), mqtt.username, mqtt.client_id),
+        ]
 
     def of_worker(self, number: int) -> Self:
         """The settings of worker `number`, from 1, of several: a member of the group, with a metrics port of its own.

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,3 +152,59 @@ def test_it_says_its_version_and_its_options() -> None:
     """``--version`` and ``--help`` need no settings."""
     assert footfall_api("--version").stdout.startswith("footfall-api ")
     assert "--config" in footfall_api("--help").stdout
+
+
+OPEN = {"local": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"public": OPEN, "http": {"host": "0.0.0.0"}}, ["local = true in [public]", "0.0.0.0", "[publication]"]),
+        ({"public": OPEN, "http": {"host": "::"}}, ["local = true in [public]"]),
+        ({"public": OPEN, "http": {"public_url": "https://zaehlung.example"}}, ["reaches zaehlung.example"]),
+        ({"public": {"operator_token": "example-operator-token"}}, ["operator_token in [public]"]),
+        ({"database": {"dsn": "postgresql://footfall_api_login:postgres@db/footfall"}}, ["dsn in [database]"]),
+        ({"publish_mqtt": {"username": "stadtdaten", "password": "stadtdaten"}}, ["password in [publish_mqtt]"]),
+    ],
+)
+def test_what_is_obviously_unsafe_is_named(settings: dict[str, Any], words: list[str]) -> None:
+    """One sentence: which setting, and what to do."""
+    (said,) = ApiSettings.model_validate(settings).unsafe_things()
+
+    for word in words:
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"http": {"host": "0.0.0.0", "public_url": "https://zaehlung.example"}},
+        {"public": OPEN},
+        {"public": OPEN, "http": {"host": "::1", "public_url": "http://localhost:8000"}},
+        {"public": {"operator_token": "67f9f3a9e1b74a2fb3cd"}},
+        {"database": {"dsn": "host=/run/postgresql dbname=footfall"}},
+    ],
+)
+def test_what_is_usual_is_not_unsafe(settings: dict[str, Any]) -> None:
+    """The defaults, the API behind a proxy, the demo on one machine, a token that was rolled, a login by the socket."""
+    assert ApiSettings.model_validate(settings).unsafe_things() == []
+
+
+def test_what_is_unsafe_ends_the_process_before_it_listens(tmp_path: Path) -> None:
+    """Each fault in a sentence, and how to go on if it is meant to be so; commands are no exception."""
+    path = tmp_path / "api.toml"
+    path.write_text(
+        '[http]\nhost = "0.0.0.0"\nport = 0\n[public]\nlocal = true\n[database]\ndsn = "postgresql://u:changeme@db/f"\n'
+    )
+
+    for words in ([], ["dump", str(tmp_path / "files")]):
+        done = footfall_api("--config", str(path), *words)
+
+        assert done.returncode == 1
+        lines = done.stderr.splitlines()
+        assert [line.partition(": ")[0] for line in lines] == ["footfall-api"] * 3
+        assert "set unsafe = true" in lines[2]
+        assert "changeme" not in done.stderr
+    assert footfall_api("--config", str(path), "--print-config").returncode == 0

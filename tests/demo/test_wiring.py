@@ -95,6 +95,19 @@ def test_every_settings_file_is_one_for_its_process(tmp_path: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
 
 
+@pytest.mark.parametrize(("host", "says_so"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_the_demo_that_is_shown_to_a_network_says_that_it_means_it(tmp_path: Path, host: str, says_so: bool) -> None:
+    """The API would not start otherwise: its rules of publication are lifted. On this machine nothing need be said."""
+    metrics = {"ingest": 9101, "jena-nord": 9102, "jena-sued": 9103}
+    dsn = "postgresql://owner@127.0.0.1:5/x"
+    Wiring(tmp_path, dsn, dsn, dsn, "127.0.0.1", 1884, host, 8001, 7, "made up", TOKEN, metrics).write()
+
+    api = ApiSettings.load(tmp_path / "api.toml")
+
+    assert api.unsafe is says_so
+    assert bool(api.unsafe_things()) is says_so
+
+
 def test_a_sensor_of_another_kind_comes_without_the_memory_of_the_old_one(tmp_path: Path) -> None:
     """A folder from when all sensors were of one kind goes on: the old memories are put away, the others stay."""
     dsn = "postgresql://owner:p@127.0.0.1:5/x"

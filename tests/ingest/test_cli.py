@@ -134,6 +134,43 @@ def test_the_settings_in_force_are_shown_without_the_password(
     assert shown.count("********") == 2
 
 
+def test_the_connection_url_may_stand_in_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any secret may: a password is part of it."""
+    (tmp_path / "dsn").write_text("postgresql://ingest@db.example/footfall\n")
+    monkeypatch.setenv("FOOTFALL_DATABASE__DSN_FILE", str(tmp_path / "dsn"))
+
+    assert IngestSettings.load(None).database.dsn == "postgresql://ingest@db.example/footfall"
+
+
+def test_a_password_that_everybody_tries_is_refused_before_anything_is_connected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the database and that of the broker, for each command; the settings can be shown all the same."""
+    path = config(tmp_path, "postgresql://ingest:footfall@127.0.0.1:1/footfall")
+    monkeypatch.setenv("FOOTFALL_MQTT__PASSWORD", "footfall-ingest-1")
+
+    for words in (["migrate"], ["stations", "apply", "none.geojson"], []):
+        assert main(["--config", path, *words]) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 3
+        assert "dsn in [database]" in lines[0]
+        assert "password in [mqtt]" in lines[1]
+        assert "unsafe = true" in lines[2]
+    assert main(["--config", path, "--print-config"]) == 0
+
+
+def test_who_means_it_is_warned_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With unsafe = true the next thing that fails is the database that is not there."""
+    path = Path(config(tmp_path, "postgresql://ingest:footfall@127.0.0.1:1/footfall"))
+    path.write_text("unsafe = true\n" + path.read_text())
+
+    assert main(["--config", str(path), "migrate"]) == 1
+
+    said = capsys.readouterr().err
+    assert "WARNING footfall_role.unsafe unsafe: the password in dsn in [database]" in said
+    assert "could not be migrated" in said
+
+
 def test_the_version_and_the_help_need_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
     """And leave with status 0."""
     for words in (["--version"], ["--help"], ["stations", "apply", "--help"]):

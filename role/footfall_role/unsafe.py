@@ -1,0 +1,106 @@
+"""What is so obviously unsafe that a process does not start with it.
+
+That is a password which everybody tries first, or a setting meant for one machine on an address that a network reaches.
+Each check gives sentences that say what is wrong and what to do; `refuse` turns them into the refusal. Whoever means
+it, for a demo say, sets ``unsafe = true`` and gets warnings instead. How good a secret is nobody can tell; here it is
+told only whether it is one of those that stand in examples and that programs come with.
+"""
+
+import ipaddress
+import logging
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import Field
+
+from footfall_role.settings import RoleSettings, SettingsError
+
+log = logging.getLogger(__name__)
+
+MAKE_ONE: Final = "make one with: openssl rand -hex 24"
+
+_KNOWN: Final = frozenset((
+    "admin", "administrator", "and", "api", "bearer", "beispiel", "change", "changeme", "city", "database", "db",
+    "default", "demo", "dummy", "edge", "enter", "example", "footfall", "geheim", "grafana", "guest", "here", "hier",
+    "ingest", "insert", "jena", "kennwort", "letmein", "local", "login", "master", "me", "mein", "mosquitto", "mqtt",
+    "my", "new", "node", "operator", "operators", "owner", "pass", "passwd", "password", "passwort", "pg", "please",
+    "postgres", "postgresql", "psql", "public", "put", "qwerty", "qwertz", "random", "replace", "root", "sample",
+    "secret", "server", "set", "some", "something", "super", "superuser", "test", "testing", "the", "this",
+    "timescale", "timescaledb", "to", "token", "user", "welcome", "with", "write", "xxx", "xxxx", "your",
+))  # fmt: skip
+"""Words of which passwords are made that are none: those of examples, those that programs come with, our own names."""
+
+_WORD: Final = r"[^\W\d_]+"
+
+_FEWEST_CHARACTERS: Final = 5
+"""A secret of fewer different characters is a key that was held down."""
+
+_LONGEST_NUMBER: Final = 20
+"""So many digits or signs without a letter may have been rolled; fewer are a date, or typed from left to right."""
+
+
+class GuardedSettings(RoleSettings):
+    """Settings of a role that looks at itself before it starts."""
+
+    unsafe: bool = Field(
+        default=False, description="true: starts in spite of what is obviously unsafe, and warns; for a demo"
+    )
+
+
+def is_guessable(secret: str, *names: str) -> bool:
+    """Whether `secret` is one of those that are tried first: words of `_KNOWN` or of `names`, or some digits.
+
+    Capital letters, digits and signs between and around the words change nothing: ``Footfall123!`` is ``footfall``.
+    Nothing at all is no secret, so it cannot be guessed either.
+    """
+    if not secret:
+        return False
+    words = re.findall(_WORD, secret.casefold())
+    known = _KNOWN.union(*(re.findall(_WORD, name.casefold()) for name in names))
+    if not words:
+        return len(secret) < _LONGEST_NUMBER
+    return len(set(secret)) < _FEWEST_CHARACTERS or known.issuperset(words)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether only this machine's own processes reach what listens on `host`, an address or a name."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.casefold().rstrip(".") == "localhost" or host.casefold().endswith(".localhost")
+
+
+def guessable_secret(place: str, secret: str, *names: str) -> list[str]:
+    """What is wrong with the secret at `place`, such as ``password in [mqtt]``; `names` are those of its account."""
+    if not is_guessable(secret, *names):
+        return []
+    return [f"the {place} is one of those that everybody tries first; {MAKE_ONE}"]
+
+
+def guessable_dsn(place: str, dsn: str) -> list[str]:
+    """What is wrong with the password in a connection URL of PostgreSQL, if one is in it."""
+    from psycopg import ProgrammingError  # noqa: PLC0415  # only the roles that have a database have it installed
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        said = conninfo_to_dict(dsn)
+    except ProgrammingError:
+        return []  # whoever connects with it says what is wrong
+    password, user, database = (str(said.get(name) or "") for name in ("password", "user", "dbname"))
+    return guessable_secret(f"password in {place}", password, user, database)
+
+
+def refuse(faults: Iterable[str], *, accepted: bool) -> None:
+    """Stop here if there are `faults`, unless the settings say that they are `accepted`: then warn of each.
+
+    Raises:
+        SettingsError: there are some; a line for each.
+    """
+    found = list(faults)
+    if not found:
+        return
+    if not accepted:
+        raise SettingsError("\n".join([*found, "if it is meant to be so, as for a demo, set unsafe = true"]))
+    for fault in found:
+        log.warning("unsafe: %s", fault)

@@ -14,10 +14,11 @@
 #   secrets/    a random secret in each file, readable by the account of the one container that needs it
 #   city/       settings to fill in: api.toml, ingest.toml, alertmanager.yml
 #   made/       the configurations of mosquitto, Prometheus and Grafana for containers, from ../mosquitto and so on
-#   broker/     the broker's folder: rules, and accounts for footfall's own processes
-#   authority/  where the key will lie that signs the certificates of broker and boxes (see the end of this script's output)
+#   broker/     the broker's folder: its certificate, rules, accounts of footfall's own processes
+#   authority/  the key that signs the certificates of broker and boxes: keep a copy where you keep such things
 #
-# To change a password: remove its file, run this, and do what it says. With rootless Podman: podman unshare ./prepare.sh …
+# The last two are made by footfall-ingest itself, in its container: the images are built for that if they are not there.
+# COMPOSE names what runs containers, if it is not `docker compose`. docs/containers.md says how a password is changed.
 set -eu
 
 say() { printf '%s\n' "prepare.sh: $*"; }
@@ -30,6 +31,8 @@ umask 077
 
 # --- names ------------------------------------------------------------------------------------------------------------
 value_of() { sed -n "s/^$1=//p" .env | tail -n 1; }
+
+runs() { case ",$(value_of COMPOSE_PROFILES)," in *",$1,"*) ;; *) return 1 ;; esac; }
 
 is_name() { printf '%s' "$1" | grep -Eqx '([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?'; }
 
@@ -68,7 +71,7 @@ is_name "$web_host" || fail "WEB_HOST in .env is '$web_host'; expected a name su
 is_name "$mqtt_host" || fail "MQTT_HOST in .env is '$mqtt_host'; expected a name such as zaehlung.example.org"
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
-# Numbers of the accounts in the images: 70 postgres, 1883 mosquitto, 10002 ingest, 10003 api, 10004 backup,
+# Numbers of the accounts in the containers: 70 postgres and backup, 1883 mosquitto, 10002 ingest, 10003 api,
 # 65534 nobody (Alertmanager), 472 grafana.
 mkdir -p secrets
 chmod 0700 secrets
@@ -103,18 +106,14 @@ url() { printf 'postgresql://%s:%s@database:5432/footfall' "$1" "$(cat "secrets/
 for name in database-superuser database-owner database-ingest database-api database-backup database-grafana; do
     random "$name" 70
 done
-random ingest-mqtt-password 10002
-random publish-mqtt-password 10003
 random api-operator-token 10003
 random grafana-admin-password 472
 derived migrate-dsn 10002 "$(url footfall_owner database-owner)"
 derived ingest-dsn 10002 "$(url footfall_ingest_login database-ingest)"
 derived api-dsn 10003 "$(url footfall_api_login database-api)"
-derived backup-dsn 10004 "$(url footfall_backup_login database-backup)"
+derived backup-dsn 70 "$(url footfall_backup_login database-backup)"
 derived grafana-database-password 472 "$(cat secrets/database-grafana)"
-if [ ! -e secrets/smtp-password ]; then
-    : | write secrets/smtp-password 65534:65534
-fi
+[ -e secrets/smtp-password ] || write secrets/smtp-password 65534:65534 < /dev/null
 
 # --- settings of the city ---------------------------------------------------------------------------------------------
 mkdir -p city
@@ -136,7 +135,7 @@ sed 's/^listener 1883 127\.0\.0\.1$/listener 1883/' ../mosquitto/footfall.conf >
 grep -qx 'listener 1883' made.new/mosquitto/footfall.conf ||
     fail "../mosquitto/footfall.conf has no line 'listener 1883 127.0.0.1': this script and it do not fit together"
 
-# Alertmanager and blackbox_exporter are on the loopback there; here they have names.
+# What is on the loopback there has a name here.
 cp -R ../prometheus/. made.new/prometheus/
 sed -e 's/127\.0\.0\.1:9093/alertmanager:9093/' -e 's/127\.0\.0\.1:9115/blackbox:9115/' ../prometheus/prometheus.yml \
     > made.new/prometheus/prometheus.yml
@@ -148,14 +147,13 @@ cat > made.new/prometheus/targets/footfall.yml <<'END'
   labels:
     job: footfall-ingest
 END
-case ",$(value_of COMPOSE_PROFILES)," in
-    *,publish,*) cat >> made.new/prometheus/targets/footfall.yml <<'END'
+if runs publish; then
+    cat >> made.new/prometheus/targets/footfall.yml <<'END'
 - targets: ["publish:9104"]
   labels:
     job: footfall-publish
 END
-    ;;
-esac
+fi
 echo '- targets: ["node-exporter:9100"]' > made.new/prometheus/targets/machines.yml
 echo "- targets: [\"https://$web_host/readyz\"]" > made.new/prometheus/targets/web.yml
 echo "- targets: [\"$mqtt_host:8883\"]" > made.new/prometheus/targets/broker.yml
@@ -163,10 +161,55 @@ echo "- targets: [\"$mqtt_host:8883\"]" > made.new/prometheus/targets/broker.yml
 [ ! -e city/boxes.yml ] || cp city/boxes.yml made.new/prometheus/targets/boxes.yml
 
 cp -R ../grafana/. made.new/grafana/
-find made.new -type d -exec chmod 0755 {} +
-find made.new -type f -exec chmod 0644 {} +
+sed -e 's#http://127\.0\.0\.1:9090#http://prometheus:9090#' -e 's/127\.0\.0\.1:5432/database:5432/' \
+    ../grafana/provisioning/datasources/footfall.yml > made.new/grafana/provisioning/datasources/footfall.yml
 # Into the files that are there, not in their place: running containers have those open.
 mkdir -p made
-chmod 0755 made
 cp -R made.new/. made/
 rm -rf made.new
+find made -type d -exec chmod 0755 {} +
+find made -type f -exec chmod 0644 {} +
+
+# --- the broker -------------------------------------------------------------------------------------------------------
+mkdir -p broker authority
+chmod 0700 authority
+chown 0:1883 broker
+chmod 0750 broker
+cat ../mosquitto/services.acl > broker/services.acl
+chown 1883:1883 broker/services.acl
+chmod 0640 broker/services.acl
+
+node() { ${NODE:-${COMPOSE:-docker compose} run --rm --no-deps -T authority} "$@" < /dev/null; }
+
+if [ ! -e broker/ca.crt ]; then
+    node ca init
+    say "broker/ has a certificate for $mqtt_host, and boxes are to be given broker/ca.crt"
+fi
+# service NAME FILE OWNER: the broker's file gets the hash, the secret is the password
+service() {
+    if [ ! -s "secrets/$2" ]; then
+        password=$(node service "$1") || fail "the broker's account $1 has no password; see above"
+        printf '%s' "$password" | write "secrets/$2" "$3:$3"
+        say "secrets/$2 is new; if the broker runs: ${COMPOSE:-docker compose} kill --signal HUP mosquitto"
+    fi
+}
+service footfall-ingest ingest-mqtt-password 10002
+service footfall-public publish-mqtt-password 10003
+
+# --- what is left to do -----------------------------------------------------------------------------------------------
+if runs backup; then
+    folder=$(value_of BACKUP_FOLDER)
+    mkdir -p "$folder"
+    chown 70:70 "$folder"
+    chmod 0700 "$folder"
+fi
+if runs watch && cmp -s city/alertmanager.yml ../alertmanager/alertmanager.yml; then
+    say "fill in city/alertmanager.yml: who is woken, and by which mail server"
+fi
+if runs watch && [ ! -s secrets/smtp-password ]; then
+    say "write the password of the mail account into secrets/smtp-password, if it has one"
+fi
+if cmp -s city/api.toml ../api.toml.example; then
+    say "fill in city/api.toml: the name of the city, whom to ask, the licence"
+fi
+say "prepared. Start, or bring up to date: ${COMPOSE:-docker compose} up --detach --build"

@@ -109,10 +109,12 @@ def copied(folder: Path) -> Path:
     return folder / "deploy" / "compose"
 
 
-def prepare(compose: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def prepare(
+    compose: Path, *words: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run ``prepare.sh`` of this `deploy/compose` with these words."""
     script = [str(compose / "prepare.sh"), *words]
-    return subprocess.run(script, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(script, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 @dataclass(frozen=True)

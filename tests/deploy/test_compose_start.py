@@ -39,7 +39,7 @@ from footfall_testing.accounts import Accounts
 from footfall_testing.compose import ROOT, Translation, secrets_of
 from footfall_testing.waiting import wait_until
 
-pytestmark = [pytest.mark.xdist_group("compose"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("compose"), pytest.mark.timeout(900)]
 
 WEB_HOST = "zaehlung.localhost"
 """Caddy makes certificates for names that end so by itself."""
@@ -237,14 +237,14 @@ def city(prepared: Translation, open_folder: Path) -> Iterator[City]:
             "api": started.enter_context(running(ours(prepared, "api"), prepared.environment("api"))),
         }
         found = City(prepared, processes, ports, token)
-        wait_until(lambda: answers(f"{found.api}/readyz"), what="the API to be ready", timeout=60)
-        wait_until(lambda: "connected to the broker" in processes["ingest"].said, what="ingest", timeout=60)
+        wait_until(lambda: answers(f"{found.api}/readyz"), what="the API to be ready", timeout=120)
+        wait_until(lambda: "connected to the broker" in processes["ingest"].said, what="ingest", timeout=120)
         yield found
 
 
 def finish(command: Sequence[str], environment: Mapping[str, str]) -> str:
     """Run a command that ends well; what it said."""
-    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -487,7 +487,7 @@ def caddy(city: City) -> Iterator[Site]:
     command = [program, "run", "--config", str(here / "Caddyfile"), "--adapter", "caddyfile"]
     with running(command, {**told, **own}) as process:
         root = here / "data" / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        wait_until(lambda: root.exists() and listens(secure), what=f"Caddy\n{process.said}", timeout=60)
+        wait_until(lambda: root.exists() and listens(secure), what=f"Caddy\n{process.said}", timeout=120)
         yield Site(secure, plain, ssl.create_default_context(cafile=str(root)))
 
 

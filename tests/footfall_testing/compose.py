@@ -114,7 +114,7 @@ def prepare(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``prepare.sh`` of this `deploy/compose` with these words."""
     script = [str(compose / "prepare.sh"), *words]
-    return subprocess.run(script, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(script, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
 @dataclass(frozen=True)

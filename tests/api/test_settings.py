@@ -202,7 +202,7 @@ def test_what_is_unsafe_ends_the_process_before_it_listens(tmp_path: Path) -> No
     for words in ([], ["dump", str(tmp_path / "files")]):
         done = footfall_api("--config", str(path), *words)
 
-        assert done.returncode == 1
+        assert done.returncode != 0
         lines = done.stderr.splitlines()
         assert [line.partition(": ")[0] for line in lines] == ["footfall-api"] * 3
         assert "set unsafe = true" in lines[2]

@@ -455,6 +455,14 @@ class Site:
             timeout=PATIENCE_S,
         )
 
+    def answers(self) -> bool:
+        """Whether it has its certificate, and the API behind it."""
+        try:
+            with self.client() as client:
+                return client.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
 
 class _Here(httpx.BaseTransport):
     """Leads to the loopback what is meant for the site, with its name in TLS and in the header Host."""
@@ -491,8 +499,10 @@ def caddy(city: City) -> Iterator[Site]:
     command = [program, "run", "--config", str(here / "Caddyfile"), "--adapter", "caddyfile"]
     with running(command, {**told, **own}) as process:
         root = here / "data" / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        wait_until(lambda: root.exists() and listens(secure), what=f"Caddy\n{process.said}", timeout=120)
-        yield Site(secure, plain, ssl.create_default_context(cafile=str(root)))
+        wait_until(root.exists, what=f"Caddy's own authority\n{process.said}", timeout=120)
+        found = Site(secure, plain, ssl.create_default_context(cafile=str(root)))
+        wait_until(found.answers, what=f"Caddy\n{process.said}", timeout=120)
+        yield found
 
 
 @contextmanager
@@ -528,9 +538,10 @@ def nginx(city: City) -> Iterator[Site]:
         f"client_body_temp_path {here}/body;\n{temporary}include {here}/site.conf;\n}}\n"
     )
     with running([program, "-c", str(here / "nginx.conf")], os.environ) as process:
-        wait_until(lambda: listens(secure) or process.process.poll() is not None, what="nginx")
+        found = Site(secure, plain, ssl.create_default_context(cafile=str(here / "fullchain.pem")))
+        wait_until(lambda: found.answers() or process.process.poll() is not None, what="nginx", timeout=120)
         assert process.process.poll() is None, process.said
-        yield Site(secure, plain, ssl.create_default_context(cafile=str(here / "fullchain.pem")))
+        yield found
 
 
 @pytest.fixture(scope="module", params=[caddy, nginx], ids=["caddy", "nginx"])

@@ -82,6 +82,7 @@ def test_what_has_no_default_stops_it_with_a_sentence(missing: str) -> None:
     """Before anything starts, and the sentence says what to do."""
     with pytest.raises(UnsetError, match=r"run prepare\.sh"):
         compose.read({**NAMES, missing: ""})
+    assert f"${{{missing}:-" not in (COMPOSE / "compose.yaml").read_text("utf-8"), "a default for one of them"
 
 
 def test_each_image_has_a_version(service: tuple[str, dict[str, Any]]) -> None:

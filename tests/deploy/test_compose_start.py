@@ -32,7 +32,7 @@ from footfall_contract.report import SlotReport, encode_json
 from footfall_contract.words import Direction, PassageClass
 from footfall_demo.broker import find_mosquitto
 from footfall_demo.ports import free_port
-from footfall_demo.postgres import EmbeddedPostgres
+from footfall_demo.postgres import EmbeddedPostgres, _wheel
 from footfall_role.children import die_with_parent
 from footfall_testing import compose
 from footfall_testing.accounts import Accounts
@@ -432,6 +432,17 @@ def files(city: City, sent: int) -> str:
 def test_the_nightly_files_are_served(city: City, files: str) -> None:
     """The command and the API mean the same folder."""
     assert httpx.get(f"{city.api}{files}", timeout=PATIENCE_S).json()["type"] == "FeatureCollection"
+
+
+def test_the_nightly_backup_is_made(city: City, sent: int) -> None:
+    """By its own account, into the folder that it has, and what is said for Prometheus is where it is looked for."""
+    environment = city.at.environment("backup")
+    environment["PATH"] = f"{_wheel() / 'pginstall' / 'bin'}{os.pathsep}{environment['PATH']}"  # as in the image
+    finish(ours(city.at, "backup"), environment)
+
+    (archive,) = (city.at.compose / "backup").glob("footfall-*.dump")
+    assert archive.stat().st_mode & 0o077 == 0
+    assert "footfall_backup_last_run_success 1" in (city.at.volume("textfile") / "footfall_backup.prom").read_text()
 
 
 # -- TLS for the web --------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ step of every report is a line. Numbers that a device gives its own frames are c
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ OWN_KEYS: Final = ("time", "level", "logger", "message", "traceback")
 """What a line of JSON says of itself; no fact is called so."""
 
 _FACTS = "footfall_facts"
+_CONTROL = re.compile("[\n\r\t]+|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def facts(**values: object) -> dict[str, Any]:
@@ -31,7 +33,11 @@ def facts(**values: object) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     text = str(value)
-    return repr(text) if not text or any(c.isspace() or c in "\"'=" for c in text) else text
+    return repr(text) if not text or not text.isprintable() or any(c.isspace() or c in "\"'=" for c in text) else text
+
+
+def _harmless(control: re.Match[str]) -> str:
+    return " " if control[0].isspace() and control[0].isascii() else repr(control[0])[1:-1]
 
 
 def _plain(value: object) -> object:
@@ -56,6 +62,10 @@ class LineFormatter(logging.Formatter):
             record.msg = " ".join([record.getMessage(), *(f"{k}={_text(v)}" for k, v in values.items())])
             record.args = ()
         return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the library's name
+        """The line itself, in which nothing ends it or moves a terminal's cursor: part of it may be a stranger's."""
+        return _CONTROL.sub(_harmless, super().formatMessage(record).rstrip())
 
 
 class JsonFormatter(logging.Formatter):

@@ -38,6 +38,22 @@ def test_a_log_line_carries_its_facts() -> None:
     assert line == "1970-01-01T00:00:00Z INFO footfall port open sensor=markt-1 why='no route'"
 
 
+def test_a_log_line_stays_one_whatever_is_in_it() -> None:
+    """Part of it may be a stranger's: nothing in it begins another line or moves a terminal's cursor."""
+    forged = "a\r\n1970-01-01T00:00:00Z INFO footfall all is well\x1b[2J\x85\u2028\x00"
+    record = logging.makeLogRecord(
+        {"msg": "no %s", "args": (forged,), "name": "footfall", "levelname": "INFO", "created": 0.0}
+        | logs.facts(path=forged, name="Jänner")
+    )
+
+    line = logs.LineFormatter().format(record)
+
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+    assert line.startswith("1970-01-01T00:00:00Z INFO footfall no a 1970-01-01T00:00:00Z INFO footfall all is well")
+    assert line.endswith("name=Jänner")
+
+
 def test_a_log_line_says_which_of_several_processes_it_is_of() -> None:
     """What is said of the process itself stands at the end of each of its lines."""
     record = logging.makeLogRecord({"msg": "open", "name": "footfall", "levelname": "INFO", "created": 0.0})

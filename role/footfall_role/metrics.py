@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from footfall_role import certificates
+from footfall_role import certificates, metrics_port
 from footfall_role.settings import MetricsSettings, MqttSettings
 
 _READABLE: Final = 0o644
@@ -33,7 +33,7 @@ def serve(
     if settings.port is None:
         return
     try:
-        start_http_server(settings.port, addr=settings.host, registry=exposed(role, version, of=of, mqtt=mqtt))
+        metrics_port.start(settings.host, settings.port, exposed(role, version, of=of, mqtt=mqtt))
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         raise OSError(

@@ -11,14 +11,13 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
 
 from footfall_api import licences
+from footfall_api.addresses import Network, networks
 from footfall_api.intervals import Resolution
 from footfall_api.streets import read_streets
 from footfall_api.summary.days import check_code
+from footfall_api.tokens import Tokens, chosen
 from footfall_role.settings import MetricsSettings, MqttSettings, Section
 from footfall_role.unsafe import GuardedSettings, guessable_dsn, guessable_secret, is_this_machine
-
-MIN_TOKEN_LENGTH = 16
-"""Characters an operator's token must have: it may be tried by anyone on the internet."""
 
 
 def _web_address(value: str) -> str:
@@ -36,11 +35,50 @@ class HttpSettings(Section):
     public_url: str = Field(
         default="", description="address under which clients reach the API, for links in answers; empty: as they asked"
     )
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="names beside that of public_url under which it may be asked; without public_url it is by any",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=("127.0.0.0/8", "::1"),
+        description="addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """Where the proxies are whose word is believed."""
+        return networks(self.trusted_proxies)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Under which names it may be asked, in small letters and without brackets; none: under any."""
+        own = urlsplit(self.public_url).hostname
+        return frozenset({own, *(name.strip("[]").lower() for name in self.hosts)}) if own else frozenset()
 
     @field_validator("public_url")
     @classmethod
     def _address(cls, value: str) -> str:
         return _web_address(value).rstrip("/")
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]", name, re.ASCII):
+                raise ValueError(f"each must be a name or an address, without a port or a path; {name!r} is not")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if self.hosts and not self.public_url:
+            raise ValueError("hosts stands beside public_url, which is missing: without it any name will do")
+        return self
 
 
 class DatabaseSettings(Section):
@@ -71,10 +109,13 @@ class DatabaseSettings(Section):
 class PublicSettings(Section):
     """What anybody may read, and under which licence."""
 
-    local: bool = Field(default=False, description="true: no limits at all, for a demo or a network of one's own")
+    local: bool = Field(
+        default=False, description="true: everything is public, for a demo or a network of one's own; [limits] hold"
+    )
     operator_token: SecretStr = Field(
         default=SecretStr(""),
-        description="with 'Authorization: Bearer <token>' the limits do not apply; empty: nobody may lift them",
+        description="one or several, or their hashes (footfall-api token), separated by blanks or line ends; with "
+        "'Authorization: Bearer <token>' no limits apply; empty: nobody may lift them",
     )
     licence: str = Field(
         default="Datenlizenz Deutschland – Zero – Version 2.0", description="name of the data licence; the city decides"
@@ -89,12 +130,50 @@ class PublicSettings(Section):
     def _address(cls, value: str) -> str:
         return _web_address(value)
 
+    @property
+    def tokens(self) -> Tokens:
+        """The operator's tokens."""
+        return Tokens.parse(self.operator_token.get_secret_value())
+
     @model_validator(mode="after")
-    def _long_enough(self) -> Self:
+    def _usable(self) -> Self:
         # Not a validator of the field: a refusal repeats the value that was refused.
-        if 0 < len(self.operator_token.get_secret_value()) < MIN_TOKEN_LENGTH:
-            raise ValueError(f"operator_token must have at least {MIN_TOKEN_LENGTH} characters, or none")
+        Tokens.parse(self.operator_token.get_secret_value())
         return self
+
+
+class LimitsSettings(Section):
+    """How much a client may ask for: an IPv4 address, or an IPv6 network of 64 bits. Nobody else pays for it."""
+
+    requests: int = Field(
+        default=300,
+        ge=0,
+        le=10**6,
+        description="requests of a client in one go; files of the pages do not count; 0: any",
+    )
+    requests_per_minute: float = Field(default=600, gt=0, le=10**6, description="how many come back in a minute")
+    work_s: float = Field(
+        default=60, ge=0, le=10**6, description="seconds of work for a client in one go; sending is none; 0: any"
+    )
+    work_s_per_minute: float = Field(default=30, gt=0, le=10**6, description="how many come back in a minute")
+    at_once: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="requests of a client that are worked on at the same time, others of it wait for their turn; "
+        "none: one less than pool_size in [database]",
+    )
+    live: int = Field(default=1000, ge=0, le=100_000, description="live streams of all clients together")
+    live_per_client: int = Field(default=32, ge=0, le=100_000, description="live streams of a client")
+    connections: int = Field(default=2000, ge=10, le=100_000, description="connections of all clients together")
+    connections_per_client: int = Field(
+        default=100, ge=1, le=100_000, description="connections of a client; of a trusted proxy: any"
+    )
+    attempts: int = Field(
+        default=10, ge=1, le=10**6, description="wrong operator's tokens of a client in a quarter of an hour"
+    )
+    clients: int = Field(default=10_000, ge=1, le=10**7, description="clients that are remembered, a kilobyte each")
+    loopback: bool = Field(default=False, description="true: what this machine asks without a proxy is limited as well")
 
 
 class HeldBackSettings(Section):
@@ -382,6 +461,7 @@ class ApiSettings(GuardedSettings):
     http: HttpSettings = Field(default_factory=HttpSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
+    limits: LimitsSettings = Field(default_factory=LimitsSettings)
     publication: PublicationSettings = Field(default_factory=PublicationSettings)
     files: FilesSettings = Field(default_factory=FilesSettings)
     city: CitySettings = Field(default_factory=CitySettings)
@@ -389,7 +469,8 @@ class ApiSettings(GuardedSettings):
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
     metrics: MetricsSettings = Field(
         default_factory=MetricsSettings,
-        description="the operator's port: /metrics with how boxes, sensors and database are doing, which is not public",
+        description="the operator's port, for a closed network: /metrics with how boxes, sensors and database are doing, "
+        "for whoever reaches it; the API's own port tells this machine and the operator of its requests",
     )
 
     publish_mqtt: PublishMqttSettings = Field(default_factory=PublishMqttSettings)
@@ -400,7 +481,11 @@ class ApiSettings(GuardedSettings):
         return [
             *self._shown_to_a_network(),
             *guessable_dsn("dsn in [database]", self.database.dsn.get_secret_value()),
-            *guessable_secret("operator_token in [public]", self.public.operator_token.get_secret_value()),
+            *(
+                fault
+                for token in chosen(self.public.operator_token.get_secret_value())
+                for fault in guessable_secret("operator_token in [public]", token)
+            ),
             *guessable_secret("password in [publish_mqtt]", publisher.password.get_secret_value(), publisher.username),
         ]
 
@@ -413,6 +498,11 @@ class ApiSettings(GuardedSettings):
             f"local = true in [public] lifts all rules of publication for whoever reaches {beyond}, which is not only "
         )
         return [said + "this machine: set local = false, and say in [publication] what everybody may see"]
+
+    @property
+    def at_once(self) -> int:
+        """Requests of a client that are worked on at the same time: one client never has all of the database."""
+        return self.limits.at_once or self.database.pool_size - 1
 
     @property
     def attribution(self) -> str:

@@ -1,0 +1,89 @@
+"""Who really asks, where a proxy stands in between: the address and the scheme that it says, if it is one of ours.
+
+Of all that proxies say two headers are believed, ``X-Forwarded-For`` and ``X-Forwarded-Proto``, and only from an
+address in `trusted_proxies`. A client may send the first itself, and a proxy adds to it: so it is read from its end,
+and the first address that is no proxy of ours is the client. ``Forwarded`` and ``X-Forwarded-Host`` are never read.
+A proxy that does not know them passes on what the client wrote there, and nginx is one that by itself knows neither.
+Where the API is to be found is said by `public_url`, or by ``Host``.
+"""
+
+import logging
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from footfall_api.addresses import Network, address_of, is_in, is_loopback
+from footfall_api.telemetry import INNER_KEY
+from footfall_role.logs import facts
+
+log = logging.getLogger(__name__)
+
+LOCAL_KEY: Final = "footfall.local"
+"""In the scope of a request: whether it comes from this machine and from no proxy on it."""
+
+_MOST_PROXIES: Final = 10
+"""One behind the other: a longer way is not followed."""
+
+_SAYING: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"forwarded", b"via", b"x-real-ip"})
+"""Headers by which a request shows that it came through a proxy."""
+
+
+def client_of(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str | None:
+    """The address that asks.
+
+    Args:
+        peer: the address at the other end of the connection.
+        forwarded: the values of ``X-Forwarded-For``, in their order.
+        trusted: where our proxies are.
+    """
+    found = peer
+    said = [part for value in forwarded for part in value.split(",")]
+    for part in said[: -_MOST_PROXIES - 1 : -1]:
+        address = address_of(part)
+        if address is None or not is_in(found, trusted):
+            break  # what is no address was written by nobody whom we trust
+        found = str(address)
+    return found
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for found, value in scope["headers"] if found == name]
+
+
+class BehindProxies:
+    """Note in each request who asks, and by which scheme."""
+
+    def __init__(self, app: ASGIApp, trusted: Sequence[Network], names: Collection[str] = ()) -> None:
+        """`names` are those by which the world knows the API."""
+        self._app = app
+        self._trusted = trusted
+        self._names = names
+        self._complained = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] == "http" and INNER_KEY not in scope:
+            self._note(scope)
+        await self._app(scope, receive, send)
+
+    def _note(self, scope: Scope) -> None:
+        peer = scope["client"][0] if scope.get("client") else None
+        host = next(iter(_values(scope, b"host")), "").rpartition("]")[2].partition(":")[0].lower()
+        through = host in self._names or any(name in _SAYING for name, _ in scope["headers"])
+        # Only the connection itself makes a client one on this machine, never what is claimed.
+        scope[LOCAL_KEY] = is_loopback(peer) and not through
+        if not is_in(peer, self._trusted):
+            return
+        forwarded = _values(scope, b"x-forwarded-for")
+        client = client_of(peer, forwarded, self._trusted)
+        scope["client"] = None if client is None else (client, 0)
+        scheme = [value.strip().lower() for value in _values(scope, b"x-forwarded-proto")]
+        if scheme and scheme[-1] in {"http", "https"}:
+            scope["scheme"] = scheme[-1]
+        if through and not forwarded and not self._complained:
+            self._complained = True
+            log.warning(
+                "a proxy does not say for whom it asks: let it send X-Forwarded-For, or all its clients count as one",
+                extra=facts(proxy=peer, host=host),
+            )

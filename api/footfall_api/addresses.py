@@ -47,11 +47,6 @@ def is_loopback(text: str | None) -> bool:
     return found is not None and found.is_loopback
 
 
-def is_here(name: str) -> bool:
-    """Whether a name of a server, without a port, means the machine on which it is said."""
-    return name.lower() == "localhost" or is_loopback(name)
-
-
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """The networks that are written as addresses or networks.
 

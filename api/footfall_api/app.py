@@ -34,12 +34,16 @@ from footfall_api import (
     routes_summary,
 )
 from footfall_api.caching import HEAD_KEY
-from footfall_api.database import conninfo, new_pool, pool_figures, snapshot
+from footfall_api.clients import Clients, Seats
+from footfall_api.database import conninfo, new_pool, pool_figures, rights_beyond_reading, snapshot
 from footfall_api.describe import complete
 from footfall_api.feed import BoardFeed
+from footfall_api.gate import Gate
 from footfall_api.ngsi_ld import routes as ngsi_ld
+from footfall_api.proxies import BehindProxies
 from footfall_api.publication import publication_of, rules_of_doors, unknown_stations
 from footfall_api.question import Format, nearest
+from footfall_api.secured import SecureAnswers
 from footfall_api.settings import ApiSettings
 from footfall_api.stations import read_stations
 from footfall_api.telemetry import MeasureRequests, Telemetry
@@ -51,6 +55,9 @@ _ASK_AGAIN_S: Final = 5
 
 _WITH_DATA: Final = ("/api/", routes_files.PREFIX)
 """Where the addresses of data begin."""
+
+_NOT_SHARED: Final = frozenset({"/metrics", "/api/v1/operations"})
+"""What a site whose page is open on the operator's machine could otherwise read there."""
 
 _CLOSE_WITHIN_S: Final = 1
 """How long connections that are in use may take to come back when the API stops."""
@@ -83,6 +90,9 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.settings = settings
     app.state.clock = clock
     app.state.telemetry = telemetry
+    app.state.tokens = settings.public.tokens
+    app.state.clients = Clients(settings.limits, settings.at_once)
+    app.state.seats = Seats(settings.limits.live_per_client, settings.limits.live)
     app.state.pool = new_pool(settings.database)
     app.state.rules = publication_of(settings.publication)
     # What is for everybody to watch: the token lifts nothing here, `local` does.
@@ -121,15 +131,21 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
         compresslevel=5,
         exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, *packed),
     )
+    app.add_middleware(Gate, settings=settings, tokens=app.state.tokens, clients=app.state.clients, telemetry=telemetry)
     app.add_middleware(
-        CORSMiddleware,
+        ShareAnswers,
         allow_origins=["*"],
         allow_methods=["GET", "HEAD"],
         allow_headers=["*"],
-        expose_headers=["ETag", "Last-Modified", "Link", "Content-Disposition", "Content-Range", "Accept-Ranges"],
-    )
+        expose_headers=[
+            "ETag", "Last-Modified", "Link", "Content-Disposition", "Content-Range", "Accept-Ranges", "Retry-After",
+        ],
+    )  # fmt: skip
     app.add_middleware(AnswerHead)
+    policy = app.state.pages.headers["Content-Security-Policy"]
+    app.add_middleware(SecureAnswers, public_url=settings.http.public_url, static_policy=policy)
     app.add_middleware(MeasureRequests, telemetry=telemetry)
+    app.add_middleware(BehindProxies, trusted=settings.http.proxies, names=settings.http.names)
     return app
 
 
@@ -139,7 +155,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.pool.open(wait=False)
     tasks = [
         asyncio.create_task(app.state.feed.run(), name="feed"),
-        asyncio.create_task(_check_names(app), name="check the names in the publication rules"),
+        asyncio.create_task(_look_around(app), name="look whether all is as it should be"),
     ]
     try:
         yield
@@ -152,17 +168,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await app.state.pool.close(timeout=_CLOSE_WITHIN_S)
 
 
-async def _check_names(app: FastAPI) -> None:
-    """Say aloud if a name in the publication rules is no station's: a slip there publishes what was to be held back."""
+async def _look_around(app: FastAPI) -> None:
+    """Say aloud what an administrator should know, once the database can be asked.
+
+    A name in the publication rules that is no station's is a slip that publishes what was to be held back. An account
+    that may write turns any fault of ours into a loss of counts.
+    """
     while True:
         try:
             async with snapshot(app.state.pool) as connection:
                 known = [station.id for station in await read_stations(connection)]
+                rights = await rights_beyond_reading(connection)
         except (psycopg.Error, OSError):
             await asyncio.sleep(_ASK_AGAIN_S)
             continue
         for name in unknown_stations(app.state.rules, known):
             log.error("held_back in [publication] names '%s', which is no station%s", name, nearest(name, known))
+        if rights:
+            log.warning(
+                "the API's account in the database %s; let it be a member of footfall_api and of nothing else "
+                "(docs/store.md)",
+                ", ".join(rights),
+            )
         return
 
 
@@ -188,6 +215,15 @@ class AnswerHead:
             await self._app(scope, receive, dropping)
         finally:
             scope["method"] = "HEAD"
+
+
+class ShareAnswers(CORSMiddleware):
+    """Let the pages of any site read what is public; how the machine is doing is not for the pages of others."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        is_shared = scope["type"] != "http" or scope["path"] not in _NOT_SHARED
+        await (super().__call__ if is_shared else self.app)(scope, receive, send)
 
 
 class PackAnswers(GZipMiddleware):

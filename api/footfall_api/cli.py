@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -17,10 +18,12 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 import footfall_contract
-from footfall_api import public_mqtt, watched
+from footfall_api import public_mqtt, tokens, watched
 from footfall_api.app import create_app
+from footfall_api.connections import KEEP_ALIVE_S, UNREAD_S, protocol_of
 from footfall_api.dump import command as dump
 from footfall_api.dump.folder import DumpError
+from footfall_api.gate import MAX_HEAD
 from footfall_api.ngsi_ld import push
 from footfall_api.ngsi_ld.progress import ProgressError
 from footfall_api.settings import ApiSettings, HttpSettings
@@ -29,6 +32,9 @@ from footfall_role.notify import ServiceManager
 from footfall_role.settings import WRONG_SETTINGS, SettingsError, print_config
 
 log = logging.getLogger(__name__)
+
+_OTHER_FILES: Final = 100
+"""What the process has open beside its connections: files that are sent, the feed, the log."""
 
 _GRACE_S: Final = 2
 """How long answers under way may take when the process is asked to stop; streams end at once."""
@@ -81,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="api.toml")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands; without one it serves")
-    for command in (dump, push, public_mqtt):
+    for command in (dump, push, public_mqtt, tokens):
         command.add_parser(commands, config)
     return parser
 
@@ -94,6 +100,8 @@ def serve(settings: ApiSettings) -> int:
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
     app = create_app(settings)
+    _warn(settings)
+    _make_room(settings.limits.connections + settings.database.pool_size + _OTHER_FILES)
     manager = ServiceManager()
 
     async def alive() -> None:
@@ -111,6 +119,11 @@ def serve(settings: ApiSettings) -> int:
             server_header=False,
             callback_notify=alive,
             timeout_notify=0,  # it is asked once in a second
+            http=protocol_of(settings, app.state.telemetry),
+            ws="none",
+            proxy_headers=False,  # uvicorn's own take any text for an address; see `proxies`
+            h11_max_incomplete_event_size=2 * MAX_HEAD,  # what is longer is refused in words
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
         server = _Server(config, app, manager)
         asyncio.run(server.serve(sockets=[listener]))
@@ -136,7 +149,35 @@ def _listen(settings: HttpSettings) -> socket.socket:
     # Connections inherit it. The event loop sets it only on sockets that it made itself, and without it the second
     # piece of an answer waits until the client has confirmed the first, which clients put off for 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_S * 1000)
     return listener
+
+
+def _warn(settings: ApiSettings) -> None:
+    """Say what is less safe than it could be."""
+    is_public = bool(settings.http.public_url) or not unsafe.is_this_machine(settings.http.host)
+    if is_public and settings.public.tokens.plain:
+        log.warning(
+            "operator_token stands in the settings as it is: whoever reads them or a copy has it, and one that was "
+            "chosen may be guessed. footfall-api token makes one of which only the hash is needed here"
+        )
+
+
+def _make_room(files: int) -> None:
+    """Let this process have so many files and connections open; where the system does not, the log says how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= files:
+        return
+    allowed = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < files:
+        log.warning(
+            "the system lets this process open %d files, fewer than connections in [limits] wants (%d): raise "
+            "LimitNOFILE, or lower connections",
+            allowed,
+            files,
+        )
 
 
 class _Server(uvicorn.Server):

@@ -15,7 +15,17 @@ from footfall_api.settings import DatabaseSettings
 log = logging.getLogger(__name__)
 
 STATEMENT_TIMEOUT_S: Final = 30
-"""The longest that one statement may run; a question is answered in pieces that take a fraction of that."""
+"""The longest that one statement may run; a question is answered in pieces that take a fraction of that.
+
+It is no limit for questions, which `gate.ANSWER_S` and the accounts of clients are: it ends what a server that is ill
+does not. With much less time the first questions after a restart, when nothing is in memory yet, would fail.
+"""
+
+IDLE_TIMEOUT_S: Final = 60
+"""The longest that a transaction may wait for us between two statements."""
+
+_CHECK_INTERVAL_S: Final = 5
+"""How often the server looks, while it works on a statement, whether we are still there."""
 
 WAIT_FOR_CONNECTION_S: Final = 5
 """How long a request waits for a free connection before it is told to come back later."""
@@ -60,6 +70,10 @@ async def _configure(connection: Connection) -> None:
         ("default_transaction_read_only", "on"),
         ("statement_timeout", f"{STATEMENT_TIMEOUT_S}s"),
         ("timezone", "UTC"),
+        # Should we stop in the middle of something, the server does not keep a state of the past for us for ever; and
+        # should we be gone, it does not work on.
+        ("idle_in_transaction_session_timeout", f"{IDLE_TIMEOUT_S}s"),
+        ("client_connection_check_interval", f"{_CHECK_INTERVAL_S}s"),
     ):
         await connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
     await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
@@ -94,6 +108,44 @@ async def missing_tables(connection: Connection) -> list[str]:
         "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL", [list(TABLES)]
     )
     return [row[0] for row in await cursor.fetchall()]
+
+
+_RIGHTS: Final = """
+    SELECT rolsuper, rolcreaterole, rolcreatedb,
+           ARRAY(
+               SELECT relname::text FROM pg_class
+               WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+                 AND has_table_privilege(pg_class.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+               ORDER BY relname
+           ),
+           has_schema_privilege(current_schema(), 'CREATE'),
+           pg_has_role(current_user, 'pg_execute_server_program', 'MEMBER')
+             OR pg_has_role(current_user, 'pg_write_server_files', 'MEMBER')
+             OR pg_has_role(current_user, 'pg_read_server_files', 'MEMBER')
+    FROM pg_roles WHERE rolname = current_user
+"""
+
+
+async def rights_beyond_reading(connection: Connection) -> list[str]:
+    """What the API's account may do besides reading, in words that follow it; nothing if it is as it should be."""
+    row = await (await connection.execute(_RIGHTS)).fetchone()
+    assert row is not None
+    is_superuser, makes_roles, makes_databases, tables, makes_tables, touches_files = row
+    if is_superuser:
+        return ["is a superuser, who may do anything on the server"]
+    few = ", ".join(tables[:_NAMED]) + (f" and {len(tables) - _NAMED} more" if len(tables) > _NAMED else "")
+    found = {
+        "may make roles": makes_roles,
+        "may make databases": makes_databases,
+        "may reach files or programs of the server": touches_files,
+        "may make tables": makes_tables,
+        f"may write to {few}": bool(tables),
+    }
+    return [words for words, may in found.items() if may]
+
+
+_NAMED: Final = 3
+"""Tables that are named; the others are counted."""
 
 
 def pool_figures(pool: Pool) -> dict[str, Any]:

@@ -256,6 +256,7 @@ def complete(document: dict[str, Any], examples: Mapping[str, Any]) -> None:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for item in document["paths"].values():
+        item["get"]["responses"].update({str(status): problem for status, problem in problems_of(429).items()})
         content = item["get"]["responses"]["200"].get("content", {}).get("application/json", {})
         name = content.get("schema", {}).get("$ref", "").removeprefix(_SCHEMAS)
         if name in known:
@@ -301,6 +302,7 @@ _PROBLEM_TEXTS: Final = {
     403: "finer than what is public, or for the operator only",
     404: "there is nothing of that name",
     422: "a parameter that cannot be used; `parameter` names it",
+    429: "more than there is for one client; `Retry-After` says when there is again, `detail` what to do instead",
     503: "the database cannot answer at the moment",
 }
 
@@ -400,5 +402,6 @@ LIVE_RESPONSES: Final[Docs] = {
 }
 
 METRICS_RESPONSES: Final[Docs] = {
-    200: {"description": "the metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    200: {"description": "the metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    **problems_of(401, 403),
 }

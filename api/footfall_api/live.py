@@ -9,8 +9,8 @@ themselves.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -19,11 +19,16 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from footfall_api.access import OPERATOR_KEY
+from footfall_api.addresses import client_key
 from footfall_api.board import StationBoard, board_json
 from footfall_api.caching import is_head
+from footfall_api.clients import FullError, Seats
 from footfall_api.describe import LIVE_RESPONSES
 from footfall_api.feed import BoardFeed, Subscription
 from footfall_api.problems import Problem, bad_parameter
+from footfall_api.proxies import LOCAL_KEY
+from footfall_api.settings import ApiSettings
 from footfall_api.telemetry import Telemetry
 
 HEARTBEAT_S: Final = 15.0
@@ -31,11 +36,13 @@ HEARTBEAT_S: Final = 15.0
 RETRY_MS: Final = 3000
 """When a browser is to come back after the stream has ended."""
 
+_FULL: Final = "too-many-streams"
+
+_RETRY_S: Final = "30"
+"""When to come back who found no seat."""
+
 SEND_TIMEOUT_S: Final = 30.0
 """A client that takes nothing for so long is let go."""
-
-MAX_CLIENTS: Final = 1000
-"""Open streams at a time; whoever comes then is told to come back later."""
 
 router = APIRouter(tags=["live"])
 
@@ -54,20 +61,53 @@ async def live(
     """
     feed: BoardFeed = request.app.state.feed
     telemetry: Telemetry = request.app.state.telemetry
-    if feed.watchers >= MAX_CLIENTS:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            f"{MAX_CLIENTS} live streams are open, which is all there can be; try again later",
-            kind="too-many-streams",
-            headers={"Retry-After": "30"},
-        )
+    seats: Seats = request.app.state.seats
+    client = _seat_of(request)
+    with _telling(seats, telemetry):
+        seats.check(client)
     known = {found.id for found in (await feed.current()).stations}
     for name in station or ():
         if name not in known:
             raise bad_parameter("station", f"there is no station '{name}'; /api/v1/stations lists those there are")
     if is_head(request):
         return Response(media_type=EventStream.media_type)
-    return EventStream(feed, frozenset(station) if station else None, telemetry)
+    return EventStream(feed, frozenset(station) if station else None, telemetry, seats, client)
+
+
+def _seat_of(request: Request) -> str | None:
+    """Whose seats a stream is one of; the operator's, and this machine's unless that is limited, are nobody's."""
+    settings: ApiSettings = request.app.state.settings
+    is_free = request.scope.get(OPERATOR_KEY, False) or (
+        request.scope.get(LOCAL_KEY, False) and not settings.limits.loopback
+    )
+    return None if is_free else client_key(request.client.host if request.client else None)
+
+
+@contextmanager
+def _telling(seats: Seats, telemetry: Telemetry) -> Iterator[None]:
+    """Tell the client where there is no seat left.
+
+    Raises:
+        Problem: it says whose are all taken.
+    """
+    try:
+        yield
+    except FullError as error:
+        telemetry.refused.labels(_FULL).inc()
+        if error.alone:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{seats.each} live streams of yours are open, which is all that one client may have; close one, or "
+                "follow several stations in one",
+                kind=_FULL,
+                headers={"Retry-After": _RETRY_S},
+            ) from error
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"{seats.together} live streams are open, which is all there can be; try again later",
+            kind=_FULL,
+            headers={"Retry-After": _RETRY_S},
+        ) from error
 
 
 class EventStream(Response):
@@ -75,17 +115,33 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: BoardFeed, stations: frozenset[str] | None, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        feed: BoardFeed,
+        stations: frozenset[str] | None,
+        telemetry: Telemetry,
+        seats: Seats,
+        client: str | None = None,
+    ) -> None:
         self._feed = feed
         self._stations = stations
         self._telemetry = telemetry
+        self._seats = seats
+        self._client = client
         self.status_code = 200
         self.background = None
         # Proxies such as nginx are told to pass each event on at once.
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until somebody leaves."""
+        try:
+            with _telling(self._seats, self._telemetry), self._seats.taking(self._client):
+                await self._follow(receive, send)
+        except Problem as problem:  # those who asked at the same time were a moment faster
+            await problem.response(scope)(scope, receive, send)
+
+    async def _follow(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         sending = asyncio.ensure_future(self._send_events(send))
         leaving = asyncio.ensure_future(_disconnected(receive))

@@ -11,6 +11,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
+from footfall_api.access import NO_STORE, SECURITY, check_here_or_operator
 from footfall_api.database import missing_tables
 from footfall_api.describe import METRICS_RESPONSES, problems_of
 from footfall_api.problems import Problem
@@ -35,7 +36,7 @@ class Readiness(BaseModel):
 @router.get("/healthz", summary="Is the process alive?", response_model=Health)
 async def healthz() -> Response:
     """Answers as long as the process does; the database is not asked."""
-    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+    return JSONResponse({"status": "ok"}, headers=NO_STORE)
 
 
 @router.get("/readyz", summary="Can questions be answered?", response_model=Readiness, responses=problems_of(503))
@@ -44,7 +45,7 @@ async def readyz(request: Request) -> Response:
     reason = await _obstacle(request)
     if reason:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, kind="not-ready", title="Not ready")
-    return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
+    return JSONResponse({"status": "ready"}, headers=NO_STORE)
 
 
 async def _obstacle(request: Request) -> str | None:
@@ -61,7 +62,16 @@ async def _obstacle(request: Request) -> str | None:
     return None
 
 
-@router.get("/metrics", summary="Figures about the process", response_class=Response, responses=METRICS_RESPONSES)
+@router.get(
+    "/metrics",
+    summary="Figures about the process",
+    response_class=Response,
+    responses=METRICS_RESPONSES,
+    openapi_extra=SECURITY,
+)
 async def metrics(request: Request) -> Response:
-    """In the text format of Prometheus."""
-    return Response(generate_latest(request.app.state.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+    """In the text format of Prometheus, for the machine itself and the operator; a port of their own has no lock."""
+    check_here_or_operator(request)
+    return Response(
+        generate_latest(request.app.state.telemetry.registry), media_type=CONTENT_TYPE_LATEST, headers=NO_STORE
+    )

@@ -21,10 +21,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from footfall_api.question import QuestionError, TooFineError, nearest
+from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+_SHOWN: Final = 300
+"""Characters of the address that the log shows."""
+
+_LONGEST_INSTANCE: Final = 2000
+"""Characters of the address that are said back: whoever sent a longer one knows it."""
 
 _RETRY_AFTER: Final = {"Retry-After": "5"}
 
@@ -70,7 +77,7 @@ def _asked(scope: Scope) -> str:
     """The address as it was asked for, still percent-encoded: an address with any other character would be none."""
     path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     query: bytes = scope.get("query_string", b"")
-    return (path + b"?" + query if query else path).decode("ascii", "replace")
+    return (path + b"?" + query if query else path)[:_LONGEST_INSTANCE].decode("ascii", "replace")
 
 
 def bad_parameter(parameter: str, detail: str) -> Problem:
@@ -251,5 +258,5 @@ class CatchEverything:
         except Exception:
             if begun:
                 raise
-            log.exception("a request failed: %s %s", scope["method"], scope["path"])
+            log.exception("a request failed", extra=facts(method=scope["method"], path=_asked(scope)[:_SHOWN]))
             await internal_problem().response(scope)(scope, receive, send)

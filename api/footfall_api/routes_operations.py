@@ -1,20 +1,17 @@
 """The endpoint for the operator: how nodes, sensors, quarantine and database are doing. Nobody else is answered."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
-from footfall_api.access import check_operator
+from footfall_api.access import NO_STORE, SECURITY, check_operator
 from footfall_api.database import snapshot
 from footfall_api.describe import Closed, Moment, problems_of
 from footfall_api.operations import read_operations
 
 router = APIRouter()
-
-NO_STORE: Final = {"Cache-Control": "no-store"}
-"""Nobody keeps what only the operator may see."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -127,9 +124,6 @@ class Operations(Closed):
     stations: list[StationOperation]
     quarantine: Quarantine | None = Field(description="null: the API's account may not see it yet")
     database: DatabaseState
-
-
-SECURITY: Final[dict[str, Any]] = {"security": [{"operatorToken": []}, {"operatorPassword": []}]}
 
 
 @router.get(

@@ -18,6 +18,11 @@ INNER_KEY: Final = "footfall.inner"
 """In the scope of a question that is part of another request."""
 
 
+def is_live(start: Message) -> bool:
+    """Whether an answer that begins so is a live stream, which has no end."""
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in start["headers"])
+
+
 class Telemetry:
     """All metrics of one API process; each has its own registry, so that tests can run several."""
 
@@ -31,6 +36,12 @@ class Telemetry:
             "Time from a request to the end of its answer, live streams excepted.",
             ["route"],
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "footfall_http_refused",
+            "Requests and connections that were refused or cut to keep the API there for others.",
+            ["reason"],
             registry=self.registry,
         )
         self.live_clients = Gauge("footfall_live_clients", "Open live streams.", registry=self.registry)
@@ -93,7 +104,7 @@ class MeasureRequests:
             nonlocal status, live
             if message["type"] == "http.response.start":
                 status = message["status"]
-                live = any(n == b"content-type" and v.startswith(b"text/event-stream") for n, v in message["headers"])
+                live = is_live(message)
             await send(message)
 
         try:

@@ -66,7 +66,8 @@ def is_guessable(secret: str, *names: str) -> bool:
 def is_this_machine(host: str) -> bool:
     """Whether only this machine's own processes reach what listens on `host`, an address or a name."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(host.strip("[]"))
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return host.casefold().rstrip(".") == "localhost" or host.casefold().endswith(".localhost")
 

@@ -14,6 +14,7 @@ import pytest
 from footfall_api import feed as feed_module
 from footfall_api import live
 from footfall_api.board import Board, StationBoard
+from footfall_api.clients import Seats
 from footfall_api.feed import LEAST_INTERVAL_S, BoardFeed, Subscription
 from footfall_api.live import EventStream, events
 from footfall_api.settings import ApiSettings
@@ -430,7 +431,7 @@ def test_a_client_that_does_not_read_is_let_go(city: City, api: Api, monkeypatch
         if message["type"] == "http.response.body":
             await asyncio.sleep(60)
 
-    api.run(asyncio.wait_for(EventStream(feed, None, api.telemetry)({}, receive, send), 30))
+    api.run(asyncio.wait_for(EventStream(feed, None, api.telemetry, Seats(1, 1))({}, receive, send), 30))
 
     assert feed.watchers == 0
     assert api.telemetry.registry.get_sample_value("footfall_live_dropped_clients_total") == 1
@@ -454,7 +455,7 @@ def test_a_client_that_leaves_is_forgotten_at_once(city: City, api: Api) -> None
             board_is_there.set()
 
     async def leaves() -> bool:
-        stream = asyncio.ensure_future(EventStream(feed, None, api.telemetry)({}, receive, send))
+        stream = asyncio.ensure_future(EventStream(feed, None, api.telemetry, Seats(1, 1))({}, receive, send))
         done, _ = await asyncio.wait({stream}, timeout=8)
         return bool(done)
 
@@ -463,9 +464,9 @@ def test_a_client_that_leaves_is_forgotten_at_once(city: City, api: Api) -> None
     assert api.telemetry.registry.get_sample_value("footfall_live_clients") == 0
 
 
-def test_there_is_an_end_to_open_streams(city: City, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_an_end_to_open_streams(city: City, api: Api) -> None:
     """When all places are taken the next one is told to come later."""
-    monkeypatch.setattr(live, "MAX_CLIENTS", 0)
+    api.app.state.seats.together = 0
 
     response = api.get("/api/v1/live")
 

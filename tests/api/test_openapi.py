@@ -72,13 +72,13 @@ def test_every_endpoint_is_described(document: dict[str, Any]) -> None:
 
 
 def test_only_what_is_not_public_wants_a_token(document: dict[str, Any]) -> None:
-    """The one endpoint for the operator names both ways of sending the token, and each is described."""
+    """The endpoints for the operator name both ways of sending the token, and each is described."""
     locked = {path: operation["security"] for path, operation in operations(document) if "security" in operation}
 
-    assert list(locked) == ["/api/v1/operations"]
-    named = {name for way in locked["/api/v1/operations"] for name in way}
+    assert list(locked) == ["/api/v1/operations", "/metrics"]
     schemes = document["components"]["securitySchemes"]
-    assert {schemes[name]["scheme"] for name in named} == {"bearer", "basic"}
+    for ways in locked.values():
+        assert {schemes[name]["scheme"] for way in ways for name in way} == {"bearer", "basic"}
 
 
 def test_errors_are_problems_throughout(document: dict[str, Any]) -> None:

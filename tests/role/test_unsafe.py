@@ -76,6 +76,8 @@ def test_digits_and_signs_make_no_secret_of_a_word(word: str, around: str) -> No
         ("localhost", True),
         ("LOCALHOST.", True),
         ("demo.localhost", True),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:10.0.0.1", False),
         ("0.0.0.0", False),
         ("::", False),
         ("192.168.1.7", False),

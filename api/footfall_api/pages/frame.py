@@ -201,6 +201,8 @@ def security_headers(tiles: Tiles | None) -> dict[str, str]:
         # Tile servers want to know who asks; they get the origin, never the chosen station.
         "Referrer-Policy": "strict-origin" if tiles else "no-referrer",
         "X-Content-Type-Options": "nosniff",
+        # A window that a page opens, or is opened from, has no hold on it.
+        "Cross-Origin-Opener-Policy": "same-origin",
         "Cache-Control": "no-cache",
     }
 

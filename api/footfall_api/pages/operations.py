@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from footfall_api.access import Refusal, check_operator
+from footfall_api.access import NO_STORE, Refusal, check_operator
 from footfall_api.pages.frame import Here, Page
 from footfall_api.pages.operations_view import QUARANTINE_COMMANDS, STATIONS_COMMAND, operations_view
 from footfall_api.problems import Problem
@@ -12,11 +12,10 @@ from footfall_api.problems import Problem
 EVERY_S: Final = 30
 """How often the page renews itself."""
 
-_NO_STORE: Final = {"Cache-Control": "no-store"}
-
 _WHY: Final = {
     Refusal.UNNAMED: "ops_locked.unnamed",
     Refusal.WRONG: "ops_locked.wrong",
+    Refusal.GUESSING: "ops_locked.guessing",
     Refusal.UNSET: "ops_locked.unset",
 }
 
@@ -30,7 +29,7 @@ async def answer(here: Here) -> Response:
     view = operations_view(await here.ask("operations"), here.t)
     return here.page_of(
         "operations.html",
-        headers=_NO_STORE,
+        headers=NO_STORE,
         view=view,
         stations_command=STATIONS_COMMAND,
         quarantine_commands=QUARANTINE_COMMANDS,
@@ -47,7 +46,7 @@ def _locked(here: Here, problem: Problem) -> Response:
     return here.page_of(
         "operations/locked.html",
         status=int(problem.status),
-        headers={**problem.headers, **_NO_STORE},
+        headers={**problem.headers, **NO_STORE},
         why=here.t(_WHY[refusal]),
         is_unset=refusal is Refusal.UNSET,
         explains=refusal is Refusal.UNNAMED,

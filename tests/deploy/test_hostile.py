@@ -25,7 +25,7 @@ from footfall_testing.databases import Pool
 from footfall_testing.hostile import Attack
 from footfall_testing.mqtt_client import TestClient
 from footfall_testing.sender import Sender
-from footfall_testing.town import API, EDGE, HOME, INGEST, ROLES, SENSOR, STATION, Town, connect, hear
+from footfall_testing.town import API, EDGE, HOME, INGEST, REQUESTS, ROLES, SENSOR, STATION, Town, connect, hear
 from footfall_testing.waiting import wait_until
 
 SEED = int(os.environ.get("SEED", "20260301"))
@@ -165,7 +165,7 @@ def flood(town: Town) -> None:
         found = Counter(int(hear(stream, most=20)[9:12]) for stream in streams)
         assert found == {200: 32, 429: 18}
         with httpx.Client(transport=httpx.HTTPTransport(local_address=mine), timeout=20) as client:
-            asked = Counter(client.get(f"{town.url}/api/v1/privacy").status_code for _ in range(400))
+            asked = Counter(client.get(f"{town.url}/api/v1/privacy").status_code for _ in range(REQUESTS))
         assert asked.keys() == {200, 429}
         assert asked[429] > 20
         other = httpx.get(f"{town.url}/api/v1/stations", timeout=20)

@@ -30,6 +30,9 @@ HOME: Final = "127.0.0.1"
 TOKEN: Final = "the-operators-own-token"
 NODE, SENSOR, STATION = "jena-sued", "markt-1", "markt"
 
+REQUESTS: Final = 100
+"""Of a client in one go; hardly any come back, however slow the machine is that a test runs on."""
+
 API, INGEST, EDGE, SIMULATOR = "api", "ingest", "edge", "sensors"
 ROLES: Final = (API, INGEST, EDGE)
 
@@ -95,7 +98,7 @@ class Town:
         """Whether every role does what it is for."""
         with suppress(httpx.TransportError, KeyError):
             return (
-                httpx.get(f"{self.url}/readyz", timeout=10).status_code == 200
+                httpx.get(f"{self.url}/readyz", headers=self.operator, timeout=10).status_code == 200
                 and "footfall_ingest_subscribed 1.0" in self.figures(INGEST)
                 and "footfall_edge_connected 1.0" in self.figures(EDGE)
             )
@@ -204,7 +207,7 @@ class Town:
             ("[database]", {"dsn": self.dsn}),
             ("[public]", {"operator_token": TOKEN}),
             ("[files]", {"folder": str(self.folder / "files")}),
-            ("[limits]", {"loopback": True}),
+            ("[limits]", {"loopback": True, "requests": REQUESTS, "requests_per_minute": 6}),
         )
 
     def _write(self, name: str, top: Table, *sections: tuple[str, Table]) -> None:

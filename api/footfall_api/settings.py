@@ -469,7 +469,7 @@ class ApiSettings(GuardedSettings):
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
     metrics: MetricsSettings = Field(
         default_factory=MetricsSettings,
-        description="the operator's port, for a closed network: /metrics with how boxes, sensors and database are doing, "
+        description="the operator's port, for a closed network: /metrics with how boxes, sensors and database do, "
         "for whoever reaches it; the API's own port tells this machine and the operator of its requests",
     )
 

@@ -20,11 +20,12 @@ import psycopg
 from footfall_contract.batch import ReportBatch, decode_batch
 from footfall_contract.notice import CommitNotice
 from footfall_ingest import judge, store
-from footfall_ingest.aggregate import MINUTE_S, Deltas, aggregate
+from footfall_ingest.aggregate import Deltas, aggregate
 from footfall_ingest.judge import Finding, Reason, Rules
-from footfall_ingest.ledger import Ledger, second_writers
-from footfall_ingest.store import Quarantined, Sensors, SpanRow, StreamKey
+from footfall_ingest.ledger import misfits
+from footfall_ingest.store import Quarantined, Sensors, StreamKey
 from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Verdict, admit
+from footfall_ingest.suspects import ledgers
 from footfall_role.logs import facts
 
 log = logging.getLogger(__name__)
@@ -33,9 +34,6 @@ Connection = psycopg.Connection[Any]
 Int64s = npt.NDArray[np.int64]
 
 DEFAULT_RULES = Rules()
-
-Window = tuple[int, int, int]
-"""Code of a sensor, start and end in UTC unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,90 +254,17 @@ def _without(rows: Int64s, findings: Sequence[Finding]) -> Int64s:
 def fitting(
     connection: Connection, batch: ReportBatch, rows: Int64s, sensors: Sensors
 ) -> tuple[Int64s, list[Finding], Deltas, Int64s | None]:
-    """Leave out the reports that claim seconds which are measured already, and sum up the others.
+    """Leave out the reports that do not fit beside what is stored already, and sum up the others.
 
     The last is what is stored of the minutes they cover (`store.measured`); None if that has to be asked anew.
     """
     deltas = aggregate(batch.take(rows))
     stored = store.measured(connection, deltas.coverage, sensors)
-    found = second_writers(batch, rows, _ledgers(connection, batch, rows, deltas, sensors, stored=stored))
+    found = misfits(batch, rows, ledgers(connection, batch, rows, deltas, sensors, stored=stored))
     if not found:
         return rows, found, deltas, stored
     rows = _without(rows, found)
     return rows, found, aggregate(batch.take(rows)), None
-
-
-def _ledgers(
-    connection: Connection, batch: ReportBatch, rows: Int64s, deltas: Deltas, sensors: Sensors, *, stored: Int64s
-) -> dict[int, Ledger]:
-    """What is measured of those sensors, by code, whose reports have to be looked at one by one."""
-    coverage, new = deltas.coverage, deltas.span_coverage
-    stored = np.maximum(stored, 0)
-    spans = _spans_around(connection, batch, rows, sensors)
-    windows = [span[:3] for span in spans]
-    # A span without measured seconds, a recovered sum, claims none.
-    claims = new.observed_s > 0
-    windows += zip(*(column[claims].tolist() for column in (new.sensor, new.start, new.end)), strict=True)
-    suspects = {
-        *coverage.sensor[stored + coverage.observed_s > MINUTE_S].tolist(),
-        *(code for code, _, _ in windows),
-    }
-    if not suspects:
-        return {}
-    minutes: dict[int, dict[int, int]] = {code: {} for code in suspects}
-    for code, minute, seconds in store.measured_within(connection, _merged(windows), sensors):
-        minutes[code][minute] = seconds
-    for code, minute, seconds in np.stack([coverage.sensor, coverage.minute, stored], axis=1).tolist():
-        if code in suspects:
-            minutes[code][minute] = seconds
-    return {code: Ledger(minutes[code], [span[1:] for span in spans if span[0] == code]) for code in suspects}
-
-
-def _spans_around(connection: Connection, batch: ReportBatch, rows: Int64s, sensors: Sensors) -> set[SpanRow]:
-    """The stored spans with measured seconds that overlap what the reports cover, or one that does, and so on."""
-    windows: dict[int, tuple[int, int]] = {}
-    found: set[SpanRow] = set()
-    grown = _grow(windows, _hulls(batch, rows))
-    while grown:
-        new = store.measured_spans(connection, [(code, *windows[code]) for code in grown], sensors) - found
-        found |= new
-        grown = _grow(windows, (span[:3] for span in new))
-    return found
-
-
-def _hulls(batch: ReportBatch, rows: Int64s) -> list[Window]:
-    """From the first to the last second that the reports of each sensor cover."""
-    sensor = batch.sensor[rows]
-    ends = (batch.start + batch.slot * batch.slots)[rows]
-    first = np.full(len(batch.sensors), np.iinfo(np.int64).max)
-    last = np.zeros(len(batch.sensors), np.int64)
-    np.minimum.at(first, sensor, batch.start[rows])
-    np.maximum.at(last, sensor, ends)
-    return [(code, int(first[code]), int(last[code])) for code in np.unique(sensor).tolist()]
-
-
-def _grow(windows: dict[int, tuple[int, int]], times: Iterable[Window]) -> set[int]:
-    """Widen each sensor's window until it holds its `times`, in whole minutes; returns whose window grew."""
-    grown = set()
-    for code, start, end in times:
-        low, high = windows.get(code, (start, end))
-        wider = min(low, start) // MINUTE_S * MINUTE_S, -(-max(high, end) // MINUTE_S) * MINUTE_S
-        if windows.get(code) != wider:
-            windows[code] = wider
-            grown.add(code)
-    return grown
-
-
-def _merged(windows: Iterable[Window]) -> list[Window]:
-    """The minutes that the windows touch, as windows that do not overlap."""
-    merged: list[Window] = []
-    for code, start, end in sorted(windows):
-        start, end = start // MINUTE_S * MINUTE_S, -(-end // MINUTE_S) * MINUTE_S  # noqa: PLW2901
-        if merged and merged[-1][0] == code and start <= merged[-1][2]:
-            merged[-1] = (code, merged[-1][1], max(end, merged[-1][2]))
-        else:
-            merged.append((code, start, end))
-    return merged
 
 
 def _unusable(

@@ -140,10 +140,13 @@ def measured(connection: Connection, coverage: MinuteCoverage, sensors: Sensors)
 
 def measured_within(
     connection: Connection, windows: Iterable[tuple[int, int, int]], sensors: Sensors
-) -> list[tuple[int, int, int]]:
-    """The stored minutes in `windows` of (sensor's code, start, end): code, minute, measured seconds, none twice."""
+) -> tuple[Int64s, Int64s, Int64s]:
+    """The stored minutes with measured seconds in `windows` of (sensor's code, start, end), which do not overlap.
+
+    Three columns: sensor's code, UTC unix seconds of the minute's beginning, measured seconds.
+    """
     query = """
-        SELECT DISTINCT wanted.code, minute * 60::bigint, observed_s
+        SELECT string_agg(int4send(code), ''), string_agg(int4send(minute), ''), string_agg(int2send(observed_s), '')
         FROM unnest(%b, %b, %b, %b) AS wanted (code, sensor, low, high), LATERAL (
             SELECT minute, observed_s FROM coverage_minute
             WHERE sensor = wanted.sensor AND minute >= low AND minute < high AND observed_s > 0
@@ -152,11 +155,34 @@ def measured_within(
     """
     code, low, high = np.array(list(windows), np.int64).reshape(-1, 3).T
     if not len(code):
-        return []
+        return code, low, high
     low, high = -(-low // MINUTE_S), -(-high // MINUTE_S)  # a minute is in a window if it begins there
     bounds = [int(low.min()), int(high.max())]
     parameters = [int4s(code), int4s(sensors.keys[code]), int4s(low), int4s(high), *bounds]
-    return connection.execute(query, parameters).fetchall()
+    ((code_, minute, observed_s),) = connection.execute(query, parameters, binary=True).fetchall()
+    found, minute, seconds = (
+        np.frombuffer(packed or b"", kind).astype(np.int64)
+        for packed, kind in ((code_, ">i4"), (minute, ">i4"), (observed_s, ">i2"))
+    )
+    return found, minute * MINUTE_S, seconds
+
+
+def passages(connection: Connection, minutes: Sequence[tuple[int, int]], sensors: Sensors) -> list[int]:
+    """The stored passages, in all directions and classes, of each of `minutes`: sensor's code, UTC unix seconds."""
+    query = """
+        SELECT coalesce(stored.count, 0)
+        FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, minute, place), LATERAL (
+            SELECT sum(count)::bigint AS count FROM count_minute
+            WHERE sensor = wanted.sensor AND minute = wanted.minute AND minute BETWEEN %s AND %s
+        ) AS stored
+        ORDER BY place
+    """
+    code, second = np.array(minutes, np.int64).reshape(-1, 2).T
+    if not len(code):
+        return []
+    minute = second // MINUTE_S
+    parameters = [int4s(sensors.keys[code]), int4s(minute), int(minute.min()), int(minute.max())]
+    return [count for (count,) in connection.execute(query, parameters)]
 
 
 def measured_spans(connection: Connection, windows: Sequence[tuple[int, int, int]], sensors: Sensors) -> set[SpanRow]:
@@ -177,14 +203,21 @@ def measured_spans(connection: Connection, windows: Sequence[tuple[int, int, int
 def add(connection: Connection, deltas: Deltas, sensors: Sensors, stored: Int64s | None = None) -> None:
     """Add the sums of a batch, and note that the hours they are in are to be summed up again.
 
-    `stored` is what `measured` says of the batch's coverage, if that was asked while the sensors were locked.
+    `stored` is what `measured` says of the batch's coverage, if that was asked while the sensors were locked. A minute
+    that is said to be silent and is known already is left as it is: to be told so without end shall cost nothing.
     """
     spans, span_coverage = deltas.spans, deltas.span_coverage
-    _make_dirty(connection, deltas, sensors)
     minutes, coverage = deltas.minutes, deltas.coverage
-    if len(coverage.sensor) >= _MANY:
-        new = (measured(connection, coverage, sensors) if stored is None else stored) < 0
-        minutes, coverage = _bring_new(connection, minutes, coverage, sensors, new)
+    silent = coverage.observed_s == 0
+    if stored is None and (len(silent) >= _MANY or silent.any()):
+        stored = measured(connection, coverage, sensors)
+    if stored is not None and silent.any():
+        says = ~silent | (stored < 0)
+        coverage = MinuteCoverage(coverage.sensor[says], coverage.minute[says], coverage.observed_s[says])
+        stored = stored[says]
+    _make_dirty(connection, minutes, coverage, sensors)
+    if stored is not None and len(coverage.sensor) >= _MANY:
+        minutes, coverage = _bring_new(connection, minutes, coverage, sensors, stored < 0)
     if len(minutes.sensor):
         connection.execute(
             """
@@ -258,7 +291,7 @@ def _bring_new(
     A minute with counts has coverage, so where there is none there is nothing; nobody else can change that while the
     sensors are locked.
     """
-    first = coverage.minute.min()
+    first = min(coverage.minute.min(), minutes.minute.min(initial=coverage.minute.min()))
     length = max(coverage.minute.max(), minutes.minute.max(initial=0)) - first + 1
     keys = coverage.sensor * length + (coverage.minute - first)
     new_counts = np.isin(minutes.sensor * length + (minutes.minute - first), keys[new])
@@ -298,8 +331,7 @@ def _bring_new(
     )
 
 
-def _make_dirty(connection: Connection, deltas: Deltas, sensors: Sensors) -> None:
-    minutes, coverage = deltas.minutes, deltas.coverage
+def _make_dirty(connection: Connection, minutes: MinuteDeltas, coverage: MinuteCoverage, sensors: Sensors) -> None:
     sensor = np.concatenate([coverage.sensor, minutes.sensor])
     if not len(sensor):
         return

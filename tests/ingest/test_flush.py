@@ -373,10 +373,10 @@ def test_a_number_far_ahead_is_refused_and_not_marked(connection: psycopg.Connec
 
 def test_what_the_database_refuses_does_not_hold_up_the_rest(connection: psycopg.Connection[Any]) -> None:
     """A message that cannot be stored is found by halving, quarantined with the database's words, and marked."""
-    full = report("markt-1", seq=0, slot=60, cells=[(0, 0, 0, 6000)])
+    full = report("markt-1", seq=0, slot=60, observed=[30], cells=[(0, 0, 0, 6000)])
     write(connection, full)
     connection.execute("UPDATE count_minute SET count = 2147480000")
-    culprit = report("markt-1", seq=1, start=NOON, slot=60, observed=[0], cells=[(0, 0, 0, 6000)])
+    culprit = report("markt-1", seq=1, start=NOON, slot=60, observed=[30], cells=[(0, 0, 0, 6000)])
     batch = [message(report("holzmarkt-1", seq=n, start=NOON + 10 * n)) for n in range(5)]
     batch.insert(2, message(culprit))
 

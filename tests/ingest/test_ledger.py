@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from footfall_contract import SlotReport, encode_cbor
 from footfall_contract.batch import decode_batch
-from footfall_ingest.ledger import MAX_OVERLAPPING, Ledger, second_writers
+from footfall_ingest.ledger import MAX_OVERLAPPING, Ledger, misfits, recovered_minutes
 from footfall_testing.ingest_store import NOON, report
 
 Item = tuple[int, int, int]
@@ -123,7 +123,7 @@ def test_of_two_that_claim_the_same_seconds_the_later_is_wrong(late: int) -> Non
     claims = [report(seq=0, slot=60, observed=[31]), report(seq=1, slot=60, observed=[30])]
     batch, rows = batch_of(*(claims[::-1] if late else claims))
 
-    (finding,) = second_writers(batch, rows, {0: Ledger()})  # type: ignore[arg-type]
+    (finding,) = misfits(batch, rows, {0: Ledger()})  # type: ignore[arg-type]
 
     assert (finding.row, finding.reason) == (1, "second-writer")
 
@@ -132,7 +132,7 @@ def test_a_sensor_without_a_ledger_is_not_looked_at() -> None:
     """Whoever called knows that its seconds add up."""
     batch, rows = batch_of(report("a", slot=60), report("b", slot=60), report("b", seq=1, slot=60))
 
-    found = second_writers(batch, rows, {0: Ledger()})  # type: ignore[arg-type]
+    found = misfits(batch, rows, {0: Ledger()})  # type: ignore[arg-type]
 
     assert found == []
 
@@ -142,4 +142,83 @@ def test_a_recovered_sum_claims_no_seconds() -> None:
     full = Ledger({NOON: 60}, [(NOON, NOON + 120, 60)])
     batch, rows = batch_of(report(slot=7, observed=[0]), report(seq=1, slot=60, observed=[0]))
 
-    assert second_writers(batch, rows, {0: full}) == []  # type: ignore[arg-type]
+    assert misfits(batch, rows, {0: full}) == []  # type: ignore[arg-type]
+
+
+def test_spans_that_follow_one_another_in_a_minute_are_no_overlap() -> None:
+    """An uplink of a counter comes at any second, its span begins there: as many as there are in a year fit.
+
+    12:00:05          12:15:05          12:30:05
+    |aaaaaaaaaaaaaaaaa|bbbbbbbbbbbbbbbbb|ccc…
+    """
+    ledger = Ledger()
+
+    assert {ledger.book_span((start, start + 900, 900)) for start in range(NOON + 5, NOON + 300 * 900, 900)} == {""}
+
+
+def test_a_minute_of_slots_ties_the_spans_beside_it() -> None:
+    """Seconds of the minute in which one span ends and the next begins lie in one of the two: then both are looked at.
+
+    12:00:00           12:01:30           12:03:00
+    |  80 s of 90      |  80 s of 90      |
+              | 20 s of the minute |
+    """
+    ledger = Ledger({}, [(NOON, NOON + 90, 80), (NOON + 90, NOON + 180, 80)])
+
+    assert ledger.book_minutes({NOON + 60: 20}) == ""
+    assert ledger.book_minutes({NOON + 60: 1}).startswith("181 s would be measured in the 180 s")
+    assert ledger.book_span((NOON + 180, NOON + 181, 1)) == ""
+
+
+def test_spans_that_reach_too_far_together_are_not_gone_through() -> None:
+    """To check one all that hangs together is read: a chain over years would be years of minutes for each report."""
+    month = 31 * 86_400
+    ledger = Ledger()
+
+    booked = [ledger.book_span((NOON + n * (month - 60), NOON + n * (month - 60) + month, 1)) for n in range(3)]
+
+    assert booked[:2] == ["", ""]
+    assert "reach further than 62 days" in booked[2]
+
+
+def test_a_month_full_of_minutes_is_checked_quickly() -> None:
+    """What is looked at for each report are the edges of the spans, not the minutes between them: 2000 take no time."""
+    month = 31 * 86_400
+    ledger = Ledger({NOON + 60 * n: 30 for n in range(month // 60)}, [(NOON, NOON + month, 86_400)])
+
+    assert {ledger.book_minutes({NOON + 60 * n: 30}) for n in range(2000)} == {""}
+    assert ledger.book_span((NOON, NOON + month, month // 2 - 86_400 - 2000 * 30 + 1)).startswith("2678401 s would be")
+
+
+def found_afterwards(seq: int, count: int, start: int = NOON) -> SlotReport:
+    """A report of a minute in which nothing was measured, and so many passages were found afterwards."""
+    return report(seq=seq, start=start, slot=60, observed=[0], cells=[(0, 0, 0, count - 1), (0, 1, 4, 1)])
+
+
+def test_no_more_passages_are_found_than_can_have_passed() -> None:
+    """However many reports say so: what is stored of the minute counts, in all directions, and what came before."""
+    batch, rows = batch_of(
+        found_afterwards(0, 5000),
+        report(seq=1, slot=60, observed=[60], cells=[(0, 0, 0, 400)]),
+        found_afterwards(2, 501),
+        found_afterwards(3, 500),
+        found_afterwards(4, 2),
+        found_afterwards(5, 6000, NOON + 60),
+    )
+
+    found = misfits(batch, rows, {0: Ledger({}, [], {NOON: 100, NOON + 60: 0})})  # type: ignore[arg-type]
+
+    assert [(finding.row, finding.reason) for finding in found] == [(2, "impossible"), (4, "impossible")]
+    assert found[0].detail.startswith("6001 passages in the minute 2026-03-01T12:00:00Z, with those that are stored")
+
+
+def test_which_passages_were_found_afterwards() -> None:
+    """Those in slots of which no second was measured; a span of nothing measured is a sum, and no minute's."""
+    batch, _ = batch_of(
+        report("a", slot=20, observed=[0, 20, 0, 0], cells=[(1, 0, 0, 9), (2, 1, 0, 1), (2, 0, 0, 3), (3, 0, 0, 1)]),
+        report("b", slot=7, observed=[0]),
+        report("c", slot=60, observed=[1]),
+        report("d", slot=60, observed=[0]),
+    )
+
+    assert recovered_minutes(batch, np.arange(3)) == [(0, NOON), (0, NOON + 60)]  # type: ignore[arg-type]

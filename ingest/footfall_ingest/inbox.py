@@ -4,22 +4,35 @@ The writer takes a batch when the first message in it has waited long enough, wh
 will send no more before it gets acknowledgements: brokers limit the messages under way, and waiting for the timer with
 such a window in hand would cost most of the throughput. That a window is full cannot be asked; it shows in that enough
 messages came for one and then, for a moment, none.
+
+When more waits than fits into a batch, the nodes take turns: who sends a few messages is in the next batch, whoever
+else floods. When the buffer itself is full the broker has to wait, and with it everybody, behind whatever one node may
+have sent. So of a node that has more than its share waiting by then the latest are *let go*: acknowledged to the broker
+and not written. An honest node loses nothing by it: no commit notice covers them, so it sends them again.
 """
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_QUEUE_BYTES = 64 * 1024 * 1024
+
+LEAST: Final = 1024
+"""Messages of a node of which none is let go: as many as a box with 16 sensors can have under way."""
+LEAST_BYTES: Final = 8 * 1024 * 1024
 
 _MOMENT_S = 0.005
 """So long nothing came: the broker waits for us. On one machine it sends the next message within a millisecond."""
 
 _STOP_S = 0.2
 """How often a writer with nothing to do looks whether it shall stop."""
+
+_MOST_NODES: Final = 10_000
+"""Nodes that are remembered; beyond that a share is the least there is anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,9 @@ class Inbox:
         self._limits = limits
         self._deliveries: deque[Delivery] = deque()
         self._bytes = 0
+        self._nodes: set[str] = set()
+        """Those whose messages were here when there were too many."""
+        self._surplus: list[Delivery] = []
         self._nudged = False
         self._changed = threading.Condition()
 
@@ -90,7 +106,15 @@ class Inbox:
                 on_wait()
             self._wait_for_more(stop)
             self._nudged = False
+            if not self.has_room():
+                self._let_go()
             return self._take()
+
+    def surplus(self) -> list[Delivery]:
+        """What was let go since this was last asked: to be acknowledged, and not to be written."""
+        with self._changed:
+            surplus, self._surplus = self._surplus, []
+            return surplus
 
     def _wait_for_more(self, stop: threading.Event) -> None:
         deadline = time.monotonic() + self._limits.interval_s
@@ -107,10 +131,69 @@ class Inbox:
         return len(self._deliveries) >= self._limits.max_reports or self._bytes >= MAX_BATCH_BYTES
 
     def _take(self) -> list[Delivery]:
-        taken: list[Delivery] = []
-        size = 0
-        while self._deliveries and len(taken) < self._limits.max_reports and size < MAX_BATCH_BYTES:
-            taken.append(self._deliveries.popleft())
-            size += len(taken[-1].payload)
-        self._bytes -= size
+        if len(self._deliveries) <= self._limits.max_reports and self._bytes <= MAX_BATCH_BYTES:
+            taken = list(self._deliveries)
+            self._deliveries.clear()
+        else:
+            taken = self._in_turns()
+        self._bytes -= sum(len(delivery.payload) for delivery in taken)
         return taken
+
+    def _in_turns(self) -> list[Delivery]:
+        """A batch for which the nodes took turns, in the order of arrival."""
+        waiting = list(self._deliveries)
+        turns: list[tuple[int, int]] = []
+        taken_of: Counter[str] = Counter()
+        for place, delivery in enumerate(waiting):
+            node = _node(delivery)
+            turns.append((taken_of[node], place))
+            taken_of[node] += 1
+        self._remember(taken_of)
+        chosen: set[int] = set()
+        size = 0
+        for _, place in sorted(turns):
+            if len(chosen) >= self._limits.max_reports or size >= MAX_BATCH_BYTES:
+                break
+            chosen.add(place)
+            size += len(waiting[place].payload)
+        self._deliveries = deque(delivery for place, delivery in enumerate(waiting) if place not in chosen)
+        return [delivery for place, delivery in enumerate(waiting) if place in chosen]
+
+    def _let_go(self) -> None:
+        """Let go what a node has beyond its share, the latest first."""
+        waiting = [(_node(delivery), delivery) for delivery in self._deliveries]
+        self._remember(Counter(node for node, _ in waiting))
+        if len(self._nodes) == 1:
+            return  # nobody else waits for it
+        most = max(LEAST, _share(self._limits.queue, len(self._nodes)))
+        most_bytes = max(LEAST_BYTES, _share(MAX_QUEUE_BYTES, len(self._nodes)))
+        number: Counter[str] = Counter()
+        size: Counter[str] = Counter()
+        self._deliveries.clear()
+        for node, delivery in waiting:
+            length = len(delivery.payload)
+            if number[node] and (number[node] >= most or size[node] + length > most_bytes):
+                self._surplus.append(delivery)
+                self._bytes -= length
+            else:
+                self._deliveries.append(delivery)
+                number[node] += 1
+                size[node] += length
+
+    def _remember(self, nodes: Counter[str]) -> None:
+        if len(self._nodes) < _MOST_NODES:
+            self._nodes.update(nodes)
+
+
+def _share(room: int, nodes: int) -> int:
+    """What each of several nodes may have of `room`: all of them together may fill it, all but one of them not.
+
+    So where all have as much to send nobody is above it; and however many flood, who does not finds room.
+    """
+    return room * (2 * nodes - 1) // (2 * nodes * (nodes - 1))
+
+
+def _node(delivery: Delivery) -> str:
+    """The node of a message's topic, whatever the topic is."""
+    levels = delivery.topic.split("/", 3)
+    return levels[2] if len(levels) > 2 else ""  # footfall/v1/NODE/…

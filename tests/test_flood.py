@@ -39,6 +39,7 @@ def ingest_process(folder: Path, broker: Broker, dsn: str, client_id: str) -> It
         "FOOTFALL_FLUSH__INTERVAL_S": "0.25",
         "FOOTFALL_FLUSH__WINDOW": "20",
         "FOOTFALL_METRICS__PORT": str(port),
+        "FOOTFALL_RULES__NODE_SENSORS": "500",
     }
     program = subprocess.Popen(words, env=environment)
     url = f"http://127.0.0.1:{port}/metrics"

@@ -1,5 +1,8 @@
 """One batch, one transaction: decode, lock, drop what was received before, judge, add up, write, read the notices.
 
+What is beyond the budget of its node (`footfall_ingest.budgets`) is left out before it is judged, or, where it would be
+kept in quarantine, after.
+
 Whatever happens to a message happens in the transaction of its batch, so a batch that was cut short can be written
 again as if nothing had been, and one that was committed can be sent again without effect. Only when `write_batch` has
 returned may its messages be acknowledged.
@@ -7,7 +10,7 @@ returned may its messages be acknowledged.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,12 +22,13 @@ import psycopg
 
 from footfall_contract.batch import ReportBatch, decode_batch
 from footfall_contract.notice import CommitNotice
-from footfall_ingest import judge, store
+from footfall_ingest import budgets, judge, store
 from footfall_ingest.aggregate import Deltas, aggregate
+from footfall_ingest.budgets import Amounts, Need, What
 from footfall_ingest.judge import Finding, Reason, Rules
 from footfall_ingest.ledger import misfits
 from footfall_ingest.store import Quarantined, Sensors, StreamKey
-from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Verdict, admit
+from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Received, Verdict, admit, ranges
 from footfall_ingest.suspects import ledgers
 from footfall_role.logs import facts
 
@@ -40,7 +44,8 @@ DEFAULT_RULES = Rules()
 class Message:
     """One payload with the node and sensor of its topic; both None for an import, which speaks for no node.
 
-    `topic_fault` says what is wrong with the topic if it is not one; the message is then kept as unreadable.
+    `topic_fault` says what is wrong with the topic if it is not one; the message is then kept as unreadable, and its
+    node is None only if no node could be read of it.
     """
 
     topic_node: str | None
@@ -61,6 +66,8 @@ class Outcome:
     """Reports that had been received before."""
     unusable: Sequence[Quarantined]
     """Messages that went to quarantine."""
+    refused: Mapping[tuple[str, What], int]
+    """Messages beyond the budgets, by node and budget: neither stored nor kept, and not marked received."""
     rows: int
     """Rows of counts and coverage that were written."""
     newest_end: int | None
@@ -82,31 +89,51 @@ def write_batch(
 ) -> Outcome:
     """Handle `messages` in the order of their arrival, in one transaction, and commit it.
 
-    The result is what it would be if each message were a batch of its own. Where `connection` is in a transaction
-    already, whoever began that one has to commit it. With `condemned` every report that would be stored goes to
-    quarantine instead, for the reason it gives: for messages of which the database has refused to store what they say.
+    The result is what it would be if each message were a batch of its own; but if there was no room in quarantine for
+    one, what came after it with the same number has to come again. Where `connection` is in a transaction already,
+    whoever began that one has to commit it. With `condemned` every report that would be stored goes to quarantine
+    instead, for the reason it gives: for messages of which the database has refused to store what they say.
 
     Raises:
         psycopg.Error: nothing was written; the same messages may be given again.
     """
     batch = decode_batch([b"" if message.topic_fault else message.payload for message in messages])
     arrivals = _Arrivals.of(batch, messages)
+    second = int(now.timestamp())
     with connection.transaction():
-        sensors = store.lock_sensors(connection, arrivals.sensors)
+        sensors, over = _lock(connection, arrivals, rules)
+        if over:
+            arrivals = _Arrivals.of(batch, messages, over)
         streams = arrivals.stream_keys(sensors)
-        verdicts, fresh = admit(arrivals.stream, arrivals.seq, store.received(connection, streams), len(streams))
+        known = store.received(connection, streams)
+        spent, more = _spend(connection, batch, arrivals, streams, known, now=now, rules=rules)
+        if more:
+            over |= more
+            arrivals = _Arrivals.of(batch, messages, over)
+            streams = arrivals.stream_keys(sensors)
+            known = store.received(connection, streams)
+        verdicts, fresh = admit(arrivals.stream, arrivals.seq, known, len(streams))
 
         rows = arrivals.row[(verdicts == Verdict.FRESH) & (arrivals.row >= 0)]
-        rows, findings = believable(connection, batch, rows, messages, sensors, now=int(now.timestamp()), rules=rules)
+        rows, findings, first = believable(connection, batch, rows, messages, sensors, now=second, rules=rules)
         if condemned is not None:
             findings += [Finding(row, Reason.UNWRITABLE, condemned) for row in rows.tolist()]
             rows = rows[:0]
         rows, doubled, deltas, stored = fitting(connection, batch, rows, sensors)
+        kept = _unusable(batch, messages, arrivals, verdicts, findings + doubled, left_out=over)
+        if kept and (full := budgets.refused_quarantine(connection, kept, rules)):
+            over |= full
+            kept = {position: message for position, message in kept.items() if position not in full}
+            stays = (verdicts == Verdict.FRESH) & ~np.isin(arrivals.message, list(full))
+            fresh = ranges(arrivals.stream[stays], arrivals.seq[stays])
 
+        store.claim(connection, first, sensors)
         store.add(connection, deltas, sensors, stored)
         store.mark(connection, streams, arrivals.stream_nodes, fresh)
-        unusable = _unusable(batch, messages, arrivals, verdicts, findings + doubled)
+        unusable = list(kept.values())
         store.quarantine(connection, unusable, now)
+        refused = budgets.amounts(over, [message.topic_node for message in messages])
+        budgets.note(connection, spent, refused, now)
         found = store.read_notices(connection, arrivals.nodes, arrivals.touched(streams))
         store.tell_readers(connection)
     # The locks are gone: what needs none is done here, so that other writers do not wait for it.
@@ -117,6 +144,7 @@ def write_batch(
         stored=len(rows),
         duplicate=int(np.count_nonzero((verdicts == Verdict.DUPLICATE) & (arrivals.row >= 0))),
         unusable=unusable,
+        refused=refused,
         rows=deltas.rows,
         newest_end=int((batch.start + batch.slot * batch.slots)[rows].max()) if len(rows) else None,
     )
@@ -185,8 +213,11 @@ class _Arrivals:
     """The node of each arrival."""
 
     @classmethod
-    def of(cls, batch: ReportBatch, messages: Sequence[Message]) -> "_Arrivals":
-        """The arrivals of a batch and of the unreadable messages whose identity could be read."""
+    def of(cls, batch: ReportBatch, messages: Sequence[Message], left_out: Collection[int] = ()) -> "_Arrivals":
+        """The arrivals of a batch and of the unreadable messages whose identity could be read.
+
+        Those in `left_out`, by their place, are in none of the columns; `sensors` has theirs all the same.
+        """
         sensors = {sensor: code for code, sensor in enumerate(batch.sensors)}
         streams = {stream: code for code, stream in enumerate(batch.streams)}
         known = [(refusal.position, *refusal.error.identity) for refusal in batch.refused if refusal.error.identity]
@@ -199,6 +230,8 @@ class _Arrivals:
         ).reshape(-1, 5)
         columns = np.stack([batch.position, np.arange(len(batch)), batch.sensor, batch.stream, batch.seq], axis=1)
         columns = np.concatenate([columns, extra])
+        if left_out:
+            columns = columns[~np.isin(columns[:, 0], list(left_out))]
         message, row, sensor, stream, seq = columns[np.argsort(columns[:, 0], kind="stable")].T
         pairs, first, pair = np.unique(sensor * len(streams) + stream, return_index=True, return_inverse=True)
         ids = list(streams)
@@ -215,6 +248,11 @@ class _Arrivals:
             senders=senders,
         )
 
+    @property
+    def sensor(self) -> Int64s:
+        """Code of the sensor of each arrival."""
+        return np.array([code for code, _ in self.streams], np.int64)[self.stream]
+
     def stream_keys(self, sensors: Sensors) -> list[StreamKey]:
         """The streams as the store knows them."""
         return [(int(sensors.keys[code]), stream) for code, stream in self.streams]
@@ -223,6 +261,48 @@ class _Arrivals:
         """Which node touched which stream, imports left out."""
         pairs = set(zip(self.senders, self.stream.tolist(), strict=True))
         return [(node, streams[code]) for node, code in pairs if node is not None]
+
+
+def _lock(connection: Connection, arrivals: _Arrivals, rules: Rules) -> tuple[Sensors, dict[int, What]]:
+    """Lock the sensors, and create those that are new; the messages that name more of them than their node may."""
+    unknown = store.unknown_sensors(connection, arrivals.sensors)
+    if not unknown:
+        return store.lock_known_sensors(connection, arrivals.sensors), {}
+    ids = [arrivals.sensors[code] for code in arrivals.sensor.tolist()]
+    namings = [
+        naming for naming in zip(arrivals.message.tolist(), ids, arrivals.senders, strict=True) if naming[1] in unknown
+    ]
+    has = budgets.sensors_made(connection, {node for _, _, node in namings})
+    made, over = budgets.makers(namings, has, rules)
+    store.make_sensors(connection, made)
+    return store.lock_known_sensors(connection, arrivals.sensors, but=unknown - made.keys()), over
+
+
+def _spend(
+    connection: Connection,
+    batch: ReportBatch,
+    arrivals: _Arrivals,
+    streams: Sequence[StreamKey],
+    known: Received,
+    *,
+    now: datetime,
+    rules: Rules,
+) -> tuple[Amounts, dict[int, What]]:
+    """What new streams, late minutes and spans use up of the budgets of their nodes, and the messages beyond them."""
+    unheard = np.setdiff1d(np.arange(len(streams)), known.stream).tolist()
+    new = {unheard[at] for at in store.unknown_streams(connection, [streams[code] for code in unheard])}
+    rows, added = budgets.counted_rows(batch, arrivals.row[arrivals.row >= 0], now=int(now.timestamp()))
+    if not (new or len(rows)):
+        return Counter(), {}
+    adds = dict(zip(rows.tolist(), added.tolist(), strict=True))
+    needs = [
+        Need(place, node, stream if stream in new else None, adds.get(row, 0))
+        for place, node, stream, row in zip(
+            arrivals.message.tolist(), arrivals.senders, arrivals.stream.tolist(), arrivals.row.tolist(), strict=True
+        )
+        if stream in new or row in adds
+    ]
+    return budgets.spend(needs, budgets.used_today(connection, {need.node for need in needs}, now), rules)
 
 
 def believable(
@@ -234,17 +314,16 @@ def believable(
     *,
     now: int,
     rules: Rules,
-) -> tuple[Int64s, list[Finding]]:
-    """The rules that look at one report. Returns the rows that pass, and the findings on the others."""
+) -> tuple[Int64s, list[Finding], dict[int, str]]:
+    """The rules that look at one report: the rows that pass, the findings on the others, and who claims what first."""
     senders = [messages[position] for position in batch.position.tolist()]
     found = judge.wrong_topic(batch, rows, [message.topic_sensor for message in senders])
     found += judge.impossible(batch, _without(rows, found), now=now, rules=rules)
     found += judge.too_old(batch, _without(rows, found), rules=rules)
     rows = _without(rows, found)
     nodes = [message.topic_node for message in senders]
-    strangers, first = judge.wrong_node(batch, rows, nodes, store.claims(connection, sensors))
-    store.claim(connection, first, sensors)
-    return _without(rows, strangers), found + strangers
+    strangers, first = judge.wrong_node(batch, rows, nodes, store.claims(connection, sensors), rules=rules)
+    return _without(rows, strangers), found + strangers, first
 
 
 def _without(rows: Int64s, findings: Sequence[Finding]) -> Int64s:
@@ -273,8 +352,10 @@ def _unusable(
     arrivals: _Arrivals,
     verdicts: npt.NDArray[np.int8],
     findings: Iterable[Finding],
-) -> list[Quarantined]:
-    """What goes to quarantine, in the order of arrival."""
+    *,
+    left_out: Collection[int],
+) -> dict[int, Quarantined]:
+    """What goes to quarantine, by place, in the order of arrival; nothing of what was `left_out`."""
     found: dict[int, Quarantined] = {}
 
     def keep(
@@ -297,7 +378,7 @@ def _unusable(
             repeated=verdict is Verdict.DUPLICATE,
         )
 
-    refusals = {refusal.position: refusal for refusal in batch.refused}
+    refusals = {refusal.position: refusal for refusal in batch.refused if refusal.position not in left_out}
     for at in np.flatnonzero((arrivals.row < 0) | (verdicts > Verdict.DUPLICATE)).tolist():
         position, verdict = int(arrivals.message[at]), Verdict(verdicts[at])
         sensor, stream = arrivals.streams[arrivals.stream[at]]
@@ -315,7 +396,7 @@ def _unusable(
         sensor, stream = batch.sensors[batch.sensor[row]], batch.streams[batch.stream[row]]
         identity = (sensor, stream, int(batch.seq[row]))
         keep(int(batch.position[row]), finding.reason, finding.detail, identity, Verdict.FRESH)
-    return [found[position] for position in sorted(found)]
+    return {position: found[position] for position in sorted(found)}
 
 
 REFUSED = {

@@ -13,7 +13,6 @@ from footfall_ingest import schema
 from footfall_ingest.commands import RefusedError
 from footfall_ingest.history import importing, mapping
 from footfall_ingest.history.writing import NotWrittenError
-from footfall_ingest.judge import Rules
 from footfall_ingest.progress import Bar
 from footfall_ingest.settings import IngestSettings
 
@@ -70,7 +69,7 @@ def _run(settings: IngestSettings, options: argparse.Namespace) -> int:
     wanted = importing.Wanted(
         options.files, name, found, options.station, options.sensor, options.dry_run, options.skip_faulty
     )
-    rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
+    rules = settings.rules.as_rules()
     bar = Bar()
     try:
         with psycopg.connect(settings.database.dsn, autocommit=True) as connection:

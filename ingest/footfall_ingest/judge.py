@@ -41,6 +41,17 @@ class Rules:
     """2015-01-01: no report begins before it."""
     future_s: int = 600
     """How far a node's clock may be ahead."""
+    first_node_owns: bool = True
+    """A sensor that is nobody's becomes the node's that reports it first."""
+    node_sensors: int = 256
+    """Sensors that a node may make; of this and the others `footfall_ingest.budgets` says more."""
+    node_streams: int = 10_000
+    """Streams that a node may begin on a UTC day."""
+    node_rows: int = 5_000_000
+    """Rows of late minutes and of spans that a node may bring on a UTC day."""
+    node_quarantined: int = 20_000
+    """Messages of a node that may lie open in quarantine."""
+    node_quarantined_bytes: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +111,19 @@ class Claim:
 
 
 def wrong_node(
-    batch: ReportBatch, rows: Int64s, nodes: Sequence[str | None], claims: Mapping[int, Sequence[Claim]]
+    batch: ReportBatch,
+    rows: Int64s,
+    nodes: Sequence[str | None],
+    claims: Mapping[int, Sequence[Claim]],
+    *,
+    rules: Rules,
 ) -> tuple[list[Finding], dict[int, str]]:
     """Reports among `rows` of sensors that were another node's when the report began; and who claims a sensor first.
 
     A span has to be its node's from beginning to end: what a box finds when its sensor comes back to it has in it what
     the sensor counted elsewhere. `nodes` has the node of each report, None for an imported one, which may speak of any
     sensor. `claims` has what is stored for each sensor by code, ascending by time. The second result has the node for
-    each sensor without a claim.
+    each sensor without a claim; it has none where `rules` leave that to people.
     """
     first: dict[int, str] = {}
     findings = []
@@ -116,7 +132,10 @@ def wrong_node(
         if node is None:
             continue
         owners = claims.get(sensor, ())
-        whose_now = owner(owners, start) if owners else first.setdefault(sensor, node)
+        if owners:
+            whose_now = owner(owners, start)
+        else:
+            whose_now = first.setdefault(sensor, node) if rules.first_node_owns else None
         if whose_now != node:
             whose = f"belongs to node {whose_now}" if whose_now else "belonged to no node"
             detail = f"sensor {batch.sensors[sensor]} {whose} at {utc_text(start)}, not to {node}"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
+from footfall_ingest.budgets import What
 from footfall_ingest.flush import Outcome
 
 
@@ -17,6 +18,9 @@ class Metrics:
         self._stored = self._counter("reports_stored", "Reports whose counts were added to the store.")
         self._duplicate = self._counter("reports_duplicate", "Reports that had been received before.")
         self._quarantined = self._counter("messages_quarantined", "Messages put into quarantine.", "reason")
+        self._over_budget = self._counter(
+            "messages_over_budget", "Messages refused because their node had used up a budget.", "what"
+        )
         self._rows = self._counter("rows_written", "Rows of counts and coverage inserted or updated.")
         self.database_errors = self._counter("database_errors", "Transactions that failed for a passing reason.")
         self.flush_seconds = Histogram(
@@ -56,6 +60,10 @@ class Metrics:
         """Count messages put into quarantine, by reason."""
         for reason, times in reasons.items():
             self._quarantined.labels(reason).inc(times)
+
+    def over_budget(self, what: What, messages: int) -> None:
+        """Count messages that were refused because their node had used up its budget of `what`."""
+        self._over_budget.labels(what).inc(messages)
 
     def summed(self, hours: int) -> None:
         """Count hours that were summed up."""

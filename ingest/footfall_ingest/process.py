@@ -21,16 +21,18 @@ from typing import Any
 
 import psycopg
 
-from footfall_contract import ContractError, __version__, encode_notice, topics
+from footfall_contract import ContractError, __version__, check_id, encode_notice, topics
 from footfall_contract.notice import CommitNotice
 from footfall_contract.topics import Kind, Topic
-from footfall_ingest import schema, store
+from footfall_ingest import budgets, schema, store
+from footfall_ingest.budgets import NOBODY, What
 from footfall_ingest.database import Database, StoppedError
 from footfall_ingest.epochs import Watch
 from footfall_ingest.flush import Message, Outcome, write_batch, write_surviving
 from footfall_ingest.inbox import Delivery, Inbox, Limits
 from footfall_ingest.judge import Rules
 from footfall_ingest.metrics import Metrics
+from footfall_ingest.ration import Ration
 from footfall_ingest.settings import IngestSettings
 from footfall_ingest.states import StateMessage, write_states
 from footfall_ingest.store import Quarantined
@@ -43,7 +45,7 @@ from footfall_role.notify import ServiceManager
 log = logging.getLogger(__name__)
 
 _LOGGED = 10
-"""Lines about quarantined messages for one batch; the table has all of them."""
+"""Lines an hour about quarantined messages of one node; the table has all of them."""
 
 _FAREWELL_S = 10.0
 """So long may a member of a group that is asked to stop take to finish what the broker has sent it."""
@@ -74,7 +76,7 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
         manager.ready("waiting for the database")
 
     inbox = Inbox(Limits(**settings.flush.model_dump()))
-    rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
+    rules = settings.rules.as_rules()
     watch = Watch()
     with Database(
         settings.database.dsn,
@@ -103,10 +105,11 @@ def run(settings: IngestSettings, stop: threading.Event, *, write: Write = write
 
             def step() -> int:
                 deliveries = inbox.batch(stop, alive)
+                surplus = inbox.surplus()  # of a node that floods: let go, so that the others get their turn
                 subscriber.look_for_room()
-                notices = writer.write(deliveries)
+                notices = writer.write(deliveries, surplus)
                 # ── committed: from here on the broker may forget them, and the nodes too ──
-                subscriber.acknowledge(deliveries)
+                subscriber.acknowledge(deliveries + surplus)
                 subscriber.publish(notices)
                 return len(deliveries)
 
@@ -146,9 +149,14 @@ class Writer:
         self._rules = rules
         self._metrics = metrics
         self._write = write
+        self._quarantined = Ration(_LOGGED)
+        self._refused = Ration(1)
 
-    def write(self, deliveries: Sequence[Delivery]) -> list[tuple[str, bytes]]:
-        """Store `deliveries`: when this returns they are committed. Returns what to publish: (topic, payload)."""
+    def write(self, deliveries: Sequence[Delivery], surplus: Sequence[Delivery] = ()) -> list[tuple[str, bytes]]:
+        """Store `deliveries`: when this returns they are committed. Returns what to publish: (topic, payload).
+
+        Of what was let go, `surplus`, only the number is stored.
+        """
         messages, states = _sorted(deliveries)
         told: dict[str, CommitNotice] = {}
         if messages:
@@ -158,14 +166,21 @@ class Writer:
                 self._report(outcome)
                 told.update(outcome.notices)
         if states:
-            kept = self._database.run(lambda connection: write_states(connection, states, now=datetime.now(UTC)))
-            self._metrics.quarantined(Counter(message.reason for message in kept))
-            _log_unusable(kept)
+            told_of = self._database.run(
+                lambda connection: write_states(connection, states, now=datetime.now(UTC), rules=self._rules)
+            )
+            self._metrics.quarantined(Counter(message.reason for message in told_of.unusable))
+            self._log_unusable(told_of.unusable)
+            self._say_refused(told_of.refused)
             # Who says that it is there, or has gone, is told what is here: after a restore it may be news to the
             # database that there is such a node, and the notice that the broker has kept for it is of another epoch.
             spoke = {state.topic.node for state in states if state.topic.kind is Kind.STATUS} - told.keys()
             if spoke:
                 told.update(self._database.run(lambda connection: store.notices(connection, sorted(spoke))))
+        if surplus:
+            let_go = Counter((_sender(delivery.topic) or NOBODY, What.QUEUE) for delivery in surplus)
+            self._database.run(lambda connection: budgets.note_refused(connection, let_go, datetime.now(UTC)))
+            self._say_refused(let_go)
         for notice in told.values():
             self._watch.note(notice.epoch)
         return encoded(told)
@@ -184,8 +199,29 @@ class Writer:
 
     def _report(self, outcome: Outcome) -> None:
         self._metrics.committed(outcome, datetime.now(UTC).timestamp())
-        _log_unusable(outcome.unusable)
+        self._log_unusable(outcome.unusable)
+        self._say_refused(outcome.refused)
         log.debug("committed", extra=facts(stored=outcome.stored, duplicate=outcome.duplicate, rows=outcome.rows))
+
+    def _log_unusable(self, unusable: Sequence[Quarantined]) -> None:
+        for message in unusable:
+            left = self._quarantined.take(message.node, time.time())
+            if left:
+                sensor, stream, seq = message.identity
+                names = facts(node=message.node, sensor=sensor, stream=stream, seq=seq, reason=message.reason)
+                log.warning("quarantined: %s", message.detail, extra=names)
+            if left == 1:
+                log.warning("more of this node is not logged in this hour", extra=facts(node=message.node))
+
+    def _say_refused(self, refused: Mapping[tuple[str, What], int]) -> None:
+        for (node, what), number in refused.items():
+            self._metrics.over_budget(what, number)
+            if self._refused.take((node, what), time.time()):
+                log.warning(
+                    "refused, and not marked received: %s; said once an hour",
+                    budgets.SAID[what],
+                    extra=facts(node=node, what=what, messages=number),
+                )
 
 
 def encoded(notices: Mapping[str, CommitNotice]) -> list[tuple[str, bytes]]:
@@ -200,7 +236,7 @@ def _sorted(deliveries: Iterable[Delivery]) -> tuple[list[Message], list[StateMe
     for delivery in deliveries:
         topic = _topic(delivery.topic)
         if isinstance(topic, str):
-            messages.append(Message(None, None, delivery.payload, topic_fault=topic))
+            messages.append(Message(_sender(delivery.topic), None, delivery.payload, topic_fault=topic))
         elif topic.kind is Kind.COUNTS:
             messages.append(Message(topic.node, topic.sensor, delivery.payload))
         elif delivery.payload:  # nothing: what the broker had kept on that topic was deleted
@@ -217,10 +253,11 @@ def _topic(text: str) -> Topic | str:
         return str(error)
 
 
-def _log_unusable(unusable: Sequence[Quarantined]) -> None:
-    for message in unusable[:_LOGGED]:
-        sensor, stream, seq = message.identity
-        names = facts(node=message.node, sensor=sensor, stream=stream, seq=seq, reason=message.reason)
-        log.warning("quarantined: %s", message.detail, extra=names)
-    if len(unusable) > _LOGGED:
-        log.warning("quarantined more", extra=facts(messages=len(unusable) - _LOGGED))
+@lru_cache(maxsize=4096)
+def _sender(text: str) -> str | None:
+    """The node of a topic, if that is sound; what follows need not be."""
+    levels = text.split("/")
+    try:
+        return check_id("node", levels[2]) if len(levels) > 2 else None  # footfall/v1/NODE/…
+    except ContractError:
+        return None

@@ -145,7 +145,8 @@ def _handle_report(
         return _stays(connection, kept, Finding(0, *REFUSED[verdict]))
 
     messages = [Message(kept.node, kept.topic_sensor, kept.payload)]
-    rows, findings = believable(connection, batch, np.arange(1), messages, sensors, now=now, rules=rules)
+    rows, findings, first = believable(connection, batch, np.arange(1), messages, sensors, now=now, rules=rules)
+    store.claim(connection, first, sensors)
     _, doubled, deltas, stored = fitting(connection, batch, rows, sensors)
     for finding in findings + doubled:
         if verdict is Verdict.FRESH:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-NEWEST = "0008"
+NEWEST = "0009"
 """The last step in ``migrations/versions``."""
 
 

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, field_serializer, field_validator, model_validator
 
+from footfall_ingest.judge import Rules
 from footfall_ingest.retention import SHORTEST_DAYS
 from footfall_role.settings import MetricsSettings, MqttSettings, Section
 from footfall_role.unsafe import GuardedSettings, guessable_dsn, guessable_secret
@@ -185,11 +186,47 @@ class RuleSettings(Section):
 
     oldest: date = Field(date(2015, 1, 1), description="no report begins before this day (UTC)")
     future_s: int = Field(600, ge=0, description="seconds that a node's clock may be ahead of this one")
+    first_node_owns: bool = Field(
+        True,
+        description="a sensor that belongs to no node becomes the node's that reports it first; false: its reports "
+        "wait in quarantine until `footfall-ingest sensor move` says whose it is",
+    )
+    node_sensors: int = Field(256, ge=1, description="sensors that one node may bring into the store")
+    node_streams_a_day: int = Field(
+        10_000,
+        ge=1,
+        description="streams that one node may begin on a UTC day: each start of its program is one a sensor",
+    )
+    node_rows_a_day: int = Field(
+        5_000_000,
+        ge=1,
+        description="rows that one node may add on a UTC day with minutes older than two days and with spans; a month "
+        "of 12 sensors is 1.6 million. What is beyond waits in the node's outbox",
+    )
+    node_quarantined: int = Field(
+        20_000,
+        ge=1,
+        description="messages of one node that may lie open in quarantine; further ones wait in its outbox",
+    )
+    node_quarantined_mb: int = Field(64, ge=1, le=1_000_000, description="megabytes (of 1024² bytes) of the same")
 
     @property
     def oldest_utc(self) -> int:
         """The beginning of `oldest` in UTC unix seconds."""
         return int(datetime.combine(self.oldest, time(), UTC).timestamp())
+
+    def as_rules(self) -> Rules:
+        """The rules as who judges takes them."""
+        return Rules(
+            oldest=self.oldest_utc,
+            future_s=self.future_s,
+            first_node_owns=self.first_node_owns,
+            node_sensors=self.node_sensors,
+            node_streams=self.node_streams_a_day,
+            node_rows=self.node_rows_a_day,
+            node_quarantined=self.node_quarantined,
+            node_quarantined_bytes=self.node_quarantined_mb * 1024 * 1024,
+        )
 
 
 MAX_WORKERS = 64

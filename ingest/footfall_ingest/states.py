@@ -1,8 +1,13 @@
-"""The latest that each node says of itself and of its sensors, kept for the API to show."""
+"""The latest that each node says of itself and of its sensors, kept for the API to show.
+
+A node may speak of as many sensors as it may bring into the store, and has the room in quarantine that it has for
+reports (`footfall_ingest.budgets`).
+"""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +15,10 @@ import psycopg
 
 from footfall_contract import ContractError, decode_health, decode_status
 from footfall_contract.topics import Kind, Topic
-from footfall_ingest import store
-from footfall_ingest.judge import Reason
+from footfall_ingest import budgets, store
+from footfall_ingest.budgets import What
+from footfall_ingest.flush import DEFAULT_RULES
+from footfall_ingest.judge import Reason, Rules
 from footfall_ingest.store import Quarantined
 
 
@@ -22,6 +29,16 @@ class StateMessage:
     topic: Topic
     payload: bytes
     retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StatesOutcome:
+    """What became of states, once they are committed."""
+
+    unusable: Sequence[Quarantined] = ()
+    """Messages that went to quarantine."""
+    refused: Mapping[tuple[str, What], int] = field(default_factory=dict)
+    """Messages beyond the budgets, by node and budget: neither stored nor kept."""
 
 
 _NODE = """
@@ -40,38 +57,60 @@ _SENSOR = """
 
 
 def write_states(
-    connection: psycopg.Connection[Any], messages: Sequence[StateMessage], *, now: datetime
-) -> list[Quarantined]:
+    connection: psycopg.Connection[Any],
+    messages: Sequence[StateMessage],
+    *,
+    now: datetime,
+    rules: Rules = DEFAULT_RULES,
+) -> StatesOutcome:
     """Keep the latest of `messages`, which are in the order of their arrival, in one transaction, and commit it.
 
     A retained message that says what is known already is no news: it does not count as seen now. What cannot be read is
     put into quarantine and returned.
     """
     latest: dict[Topic, tuple[str, dict[str, object]]] = {}
-    unusable = []
-    for message in messages:
+    speaks: dict[int, Topic] = {}
+    unusable: dict[int, Quarantined] = {}
+    for place, message in enumerate(messages):
+        topic = message.topic
         try:
-            latest[message.topic] = _values(message)
+            latest[topic] = _values(message)
+            speaks[place] = topic
         except ContractError as error:
-            topic = message.topic
-            unusable.append(
-                Quarantined(
-                    Reason.UNREADABLE,
-                    str(error),
-                    topic.node,
-                    (topic.sensor, None, None),
-                    message.payload,
-                    kind=topic.kind,
-                    topic_sensor=topic.sensor,
-                )
+            unusable[place] = Quarantined(
+                Reason.UNREADABLE,
+                str(error),
+                topic.node,
+                (topic.sensor, None, None),
+                message.payload,
+                kind=topic.kind,
+                topic_sensor=topic.sensor,
             )
     with connection.transaction():
+        over = _beyond(connection, speaks, rules)
+        left_out = {speaks[place] for place in over}
         # In the order of the topics, so that two writers never wait for each other in a circle.
-        for _, (statement, values) in sorted(latest.items(), key=lambda item: (item[0].node, item[0].sensor or "")):
-            connection.execute(statement, {**values, "now": now})
-        store.quarantine(connection, unusable, now)
+        for topic, (statement, values) in sorted(latest.items(), key=lambda item: (item[0].node, item[0].sensor or "")):
+            if topic not in left_out:
+                connection.execute(statement, {**values, "now": now})
+        full = budgets.refused_quarantine(connection, unusable, rules)
+        kept = [message for place, message in unusable.items() if place not in full]
+        store.quarantine(connection, kept, now)
+        refused = budgets.amounts(over | full, [message.topic.node for message in messages])
+        budgets.note(connection, Counter(), refused, now)
         store.tell_readers(connection)
-    return unusable
+    return StatesOutcome(kept, refused)
+
+
+def _beyond(connection: psycopg.Connection[Any], speaks: Mapping[int, Topic], rules: Rules) -> dict[int, What]:
+    """Which messages, by their place, speak of more sensors than their node may."""
+    known = budgets.sensors_told(connection, {topic.node for topic in speaks.values() if topic.sensor})
+    new = [
+        (place, f"{topic.node}/{topic.sensor}", topic.node)
+        for place, topic in speaks.items()
+        if topic.sensor and (topic.node, topic.sensor) not in known
+    ]
+    return budgets.makers(new, Counter(node for node, _ in known), rules)[1]
 
 
 def _values(message: StateMessage) -> tuple[str, dict[str, object]]:

@@ -5,7 +5,7 @@ that a sensor's row guards (its streams, minutes, spans, claims) is read and wri
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -50,22 +50,48 @@ class Sensors:
     """The locked sensors of a batch, by their code in it."""
 
     keys: Int64s
+    """-1 for one that was not to be locked."""
     directions: Int64s
 
 
-def lock_sensors(connection: Connection, ids: Sequence[str]) -> Sensors:
-    """Lock the sensors `ids`, which are distinct, until the end of the transaction; unknown ones are created."""
+def unknown_sensors(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Those of `ids` that are no sensor's yet."""
     known = connection.execute("SELECT id FROM sensor WHERE id = ANY(%s)", [list(ids)]).fetchall()
-    unknown = sorted(set(ids) - {row[0] for row in known})
-    if unknown:
-        # Sorted, and before any lock is held: whoever creates the same ones at the same time waits, but not for us.
-        connection.execute("INSERT INTO sensor (id) SELECT unnest(%s::text[]) ON CONFLICT (id) DO NOTHING", [unknown])
-    rows = connection.execute(
-        "SELECT id, key, directions FROM sensor WHERE id = ANY(%s) ORDER BY key FOR NO KEY UPDATE", [list(ids)]
+    return set(ids) - {row[0] for row in known}
+
+
+def make_sensors(connection: Connection, made: Mapping[str, str | None]) -> None:
+    """Create sensors, each with the node that named it first (None: no node did). No sensor may be locked yet."""
+    # Sorted, and before any lock is held: whoever creates the same ones at the same time waits, but not for us.
+    ids = sorted(made)
+    connection.execute(
+        "INSERT INTO sensor (id, made_by) SELECT * FROM unnest(%s::text[], %s::text[]) ON CONFLICT (id) DO NOTHING",
+        [ids, [made[sensor] for sensor in ids]],
     )
-    found = {sensor: (key, directions) for sensor, key, directions in rows}
+
+
+def lock_known_sensors(connection: Connection, ids: Sequence[str], *, but: Collection[str] = ()) -> Sensors:
+    """Lock the sensors `ids`, which are distinct, until the end of the transaction; those in `but` are left alone.
+
+    Raises:
+        psycopg.errors.SerializationFailure: one is there no longer; another try may create it.
+    """
+    rows = connection.execute(
+        "SELECT id, key, directions FROM sensor WHERE id = ANY(%s) ORDER BY key FOR NO KEY UPDATE",
+        [[sensor for sensor in ids if sensor not in but] if but else list(ids)],
+    )
+    found = {sensor: (key, directions) for sensor, key, directions in rows} | dict.fromkeys(but, (-1, 0))
+    if gone := [sensor for sensor in ids if sensor not in found]:
+        raise psycopg.errors.SerializationFailure(f"sensor {gone[0]} was forgotten at this moment")
     columns = np.array([found[sensor] for sensor in ids], np.int64).reshape(-1, 2)
     return Sensors(columns[:, 0], columns[:, 1])
+
+
+def lock_sensors(connection: Connection, ids: Sequence[str]) -> Sensors:
+    """Lock the sensors `ids`, which are distinct, until the end of the transaction; create those that are not there."""
+    if unknown := unknown_sensors(connection, ids):
+        make_sensors(connection, dict.fromkeys(unknown))
+    return lock_known_sensors(connection, ids)
 
 
 def received(connection: Connection, streams: Sequence[StreamKey]) -> Received:
@@ -78,6 +104,18 @@ def received(connection: Connection, streams: Sequence[StreamKey]) -> Received:
     keys = np.array([key for key, _ in streams], np.int64)
     rows = connection.execute(query, [int4s(keys), uuids(stream for _, stream in streams)])
     return Received.of((code - 1, low, high) for code, low, high in rows)
+
+
+def unknown_streams(connection: Connection, streams: Sequence[StreamKey]) -> list[int]:
+    """Which of `streams`, by their position, there are not."""
+    if not streams:
+        return []
+    query = """
+        SELECT code - 1 FROM unnest(%b, %b) WITH ORDINALITY AS wanted (sensor, stream, code)
+        WHERE NOT EXISTS (SELECT FROM stream WHERE (stream.sensor, stream.stream) = (wanted.sensor, wanted.stream))
+    """
+    keys = np.array([key for key, _ in streams], np.int64)
+    return [code for (code,) in connection.execute(query, [int4s(keys), uuids(stream for _, stream in streams)])]
 
 
 def claims(connection: Connection, sensors: Sensors) -> dict[int, list[Claim]]:
@@ -405,6 +443,11 @@ class Quarantined:
     """The number was marked received because of this message, so that nothing else is counted under it."""
     repeated: bool = False
     """The number had been received before: the node sent again what it did not know to be here."""
+
+    @property
+    def imported(self) -> bool:
+        """It came from no node at all."""
+        return self.node is None and self.topic_fault is None
 
     @property
     def content(self) -> bytes:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import psycopg
 
 from footfall_ingest import epochs, quarantine
-from footfall_ingest.judge import Rules
 from footfall_ingest.settings import IngestSettings
 
 
@@ -25,7 +24,7 @@ def finish(settings: IngestSettings) -> Iterator[str]:
                 "this database has never noted where it lives; if it was just restored from a backup, run "
                 "`footfall-ingest epoch new --why …` so that the nodes send again what is missing"
             )
-        rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
+        rules = settings.rules.as_rules()
         tally = quarantine.retry_unreadable(connection, rules)
         if tally.became:
             yield "handled again what another version of footfall could not read:"

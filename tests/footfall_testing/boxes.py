@@ -44,7 +44,7 @@ class Boxes:
 
     def _say(self, topic: Topic, payload: bytes, at: datetime) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            assert write_states(connection, [StateMessage(topic, payload, retained=False)], now=at) == []
+            assert write_states(connection, [StateMessage(topic, payload, retained=False)], now=at).unusable == []
 
     def report(
         self, node: str, sensor: str, start: datetime, minutes: int = 1, counts: Mapping[int, int] | None = None

@@ -267,7 +267,7 @@ def hours_of(connection: psycopg.Connection[Any], query: str) -> list[tuple[Any,
     ).fetchall()
 
 
-@pytest.mark.parametrize("steps", [("0003", "0004", "0005", "0006", "0007", "0008"), ("head",)])
+@pytest.mark.parametrize("steps", [("0003", "0004", "0005", "0006", "0007", "0008", "0009"), ("head",)])
 def test_every_hour_with_minutes_is_to_be_summed_up(second: str, steps: tuple[str, ...]) -> None:
     """Step by step or all at once: what was stored is kept, its hours are dirty, and the sums are those of the minutes.
 
@@ -325,3 +325,31 @@ def rows_of(dsn: str, table: str) -> list[tuple[Any, ...]]:
     """Every row of a table as text."""
     with psycopg.connect(dsn) as connection:
         return connection.execute(f"SELECT {table}::text FROM {table} ORDER BY 1").fetchall()  # type: ignore[arg-type]
+
+
+def test_which_node_made_a_sensor_is_told_by_its_first_stream(second: str) -> None:
+    """Who named it in the transaction that made it; not who came later, nor where a file or an import made it."""
+    at(second, "0008")
+    with psycopg.connect(second, autocommit=True) as connection:
+        connection.execute(
+            """
+            INSERT INTO sensor (id, first_seen) VALUES ('made-1', '2026-01-01'), ('listed-1', '2026-01-01'),
+                ('file-1', '2026-01-01');
+            INSERT INTO stream (sensor, stream, node, created)
+            SELECT key, gen_random_uuid(), node, created::timestamptz FROM sensor JOIN (VALUES
+                ('made-1', 'bad', '2026-01-01'), ('made-1', 'good', '2026-01-02'), ('listed-1', 'good', '2026-01-02'),
+                ('file-1', NULL, '2026-01-01')
+            ) AS told (id, node, created) USING (id);
+            INSERT INTO quarantine (reason, detail, node, payload, content, first_seen, last_seen)
+            VALUES ('unreadable', '…', 'bad', 'seven b', sha256('x'), now(), now());
+            """
+        )
+
+    migrate(second)
+
+    with psycopg.connect(second) as connection:
+        made = dict(connection.execute("SELECT id, made_by FROM sensor WHERE id LIKE '%-1'").fetchall())
+        assert {sensor: made[sensor] for sensor in ("made-1", "listed-1", "file-1")} == {
+            "made-1": "bad", "listed-1": None, "file-1": None,
+        }  # fmt: skip
+        assert connection.execute("SELECT bytes FROM quarantine WHERE node = 'bad'").fetchall() == [(7,)]

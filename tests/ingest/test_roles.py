@@ -92,7 +92,7 @@ def test_a_member_of_ingest_does_all_that_ingest_does(any_database: str, ingest:
     outcome = write_batch(ingest, first, now=LATER)
     assert (outcome.stored, outcome.quarantined) == (2, {"wrong-node": 1})
     status = encode_status(NodeStatus("online", "1.0", OLD))
-    assert write_states(ingest, [StateMessage(Topic(Kind.STATUS, "b"), status, False)], now=LATER) == []
+    assert write_states(ingest, [StateMessage(Topic(Kind.STATUS, "b"), status, False)], now=LATER).unusable == []
     assert roll_up(ingest, LATER) == Progress(rolled=1, changed=1)
     compress(any_database)
 

@@ -16,7 +16,7 @@ from footfall_contract import encode_cbor
 from footfall_contract.batch import decode_batch
 from footfall_ingest.__main__ import main
 from footfall_ingest.flush import write_batch
-from footfall_ingest.judge import Claim, Finding, owner, wrong_node
+from footfall_ingest.judge import Claim, Finding, Rules, owner, wrong_node
 from footfall_ingest.moments import moment
 from footfall_ingest.sensors import lines, plan
 from footfall_testing.ingest_store import NOON, message, report
@@ -182,7 +182,7 @@ def test_a_move_changes_the_owner_from_its_time_to_the_next_change(
 
 def judged(found: Any, node: str, owners: Sequence[Claim]) -> list[Finding]:
     """What `wrong_node` finds in one report."""
-    return wrong_node(decode_batch([encode_cbor(found)]), np.arange(1), [node], {0: owners})[0]
+    return wrong_node(decode_batch([encode_cbor(found)]), np.arange(1), [node], {0: owners}, rules=Rules())[0]
 
 
 @given(_CLAIMS.filter(bool), st.sampled_from(NODES), st.integers(0, 12), st.integers(1, 12))

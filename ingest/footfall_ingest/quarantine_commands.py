@@ -12,8 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from footfall_ingest.budgets import refusals
 from footfall_ingest.commands import Act, Connection, RefusedError, connected
-from footfall_ingest.judge import Reason, Rules
+from footfall_ingest.judge import Reason
 from footfall_ingest.moments import moment
 from footfall_ingest.quarantine import (
     HINTS,
@@ -25,6 +26,7 @@ from footfall_ingest.quarantine import (
     payload_lines,
     reopen,
     retry_all,
+    selected,
 )
 from footfall_ingest.quarantine_file import import_rows, rows, written
 from footfall_ingest.retry import Became, Retried
@@ -60,7 +62,10 @@ def add_parser(commands: Any, config: argparse.ArgumentParser) -> None:
     )
 
     closing = verb("close", _close, "nothing more is to be done about these; they are kept")
-    closing.add_argument("ids", type=int, nargs="+", metavar="ID")
+    closing.add_argument(
+        "ids", type=int, nargs="*", metavar="ID", help="these rows; without: those that the filters choose"
+    )
+    _add_filters(closing, closed=False)
     closing.add_argument("--why", required=True, metavar="TEXT", help="for whoever asks later")
     closing.add_argument("--by", metavar="NAME", help="who decided; without: the account this runs under")
 
@@ -79,6 +84,7 @@ def _list(connection: Connection, _settings: IngestSettings, options: argparse.N
     chosen = _selection(options)
     if not options.json:
         sys.stdout.writelines(f"{line}\n" for line in lines(connection, chosen, limit=options.limit))
+        sys.stdout.writelines(f"{line}\n" for line in refusals(connection, datetime.now(UTC)))
         return
     found = islice(rows(connection, chosen, newest_first=True), options.limit)
     shown = [{name: value for name, value in row.items() if name != "payload"} for row in found]
@@ -108,7 +114,7 @@ def _retry(connection: Connection, settings: IngestSettings, options: argparse.N
             sys.stdout.write(f"{retried.id}: {retried.reason}: {retried.detail}\n")
 
     chosen = _selection(options)
-    rules = Rules(settings.rules.oldest_utc, settings.rules.future_s)
+    rules = settings.rules.as_rules()
     tally = retry_all(connection, chosen, rules=rules, as_of=as_of, dry_run=options.dry_run, on_each=tell)
     sys.stdout.writelines(f"{line}\n" for line in tally.lines(dry_run=options.dry_run))
 
@@ -116,8 +122,13 @@ def _retry(connection: Connection, settings: IngestSettings, options: argparse.N
 def _close(connection: Connection, _settings: IngestSettings, options: argparse.Namespace) -> None:
     if not options.why.strip():
         raise RefusedError("--why is empty: say why nothing more is to be done, for whoever asks later")
-    close(connection, options.ids, why=options.why.strip(), who=options.by or _whoever())
-    sys.stdout.write(f"closed {len(set(options.ids))}\n")
+    chosen = _selection(options)
+    if chosen == Selection():
+        raise RefusedError("say which: ids of rows, or a filter like --node")
+    check_open(connection, options.ids)
+    ids = list(selected(connection, chosen))
+    close(connection, ids, why=options.why.strip(), who=options.by or _whoever())
+    sys.stdout.write(f"closed {len(ids)}\n")
 
 
 def _reopen(connection: Connection, _settings: IngestSettings, options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Which node a sensor belongs to, by date: list, and move from one node to another."""
+"""Which node a sensor belongs to, by date: list, move from one node to another, forget a sensor that never was."""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ from typing import Any
 from footfall_contract import ContractError, check_id
 from footfall_ingest import store
 from footfall_ingest.commands import Connection, RefusedError, connected
+from footfall_ingest.forget import forget, forget_strange, leavings, made_by, strange
 from footfall_ingest.judge import Claim, Reason, owner, utc_text
 from footfall_ingest.moments import moment
 from footfall_ingest.settings import IngestSettings
@@ -110,6 +111,35 @@ def _list(connection: Connection, _settings: IngestSettings, _options: argparse.
     sys.stdout.writelines(f"{line}\n" for line in lines(connection, datetime.now(UTC)))
 
 
+def _forget(connection: Connection, _settings: IngestSettings, options: argparse.Namespace) -> None:
+    if bool(options.ids) == bool(options.node):
+        raise RefusedError("say which: the ids of sensors, or --node NODE for all that are its alone")
+    found = leavings(connection, options.ids or made_by(connection, options.node))
+    mine = {each.sensor for each in found}
+    strangers = strange(connection, options.node) if options.node else {}
+    others = {sensor: number for sensor, number in strangers.items() if sensor not in mine}
+    said = [
+        f"sensor {each.sensor}, named by {f'node {each.node}' if each.node else 'no node'}: "
+        f"{each.passages} passages in {each.minutes} minutes and spans"
+        for each in found
+    ]
+    said += [
+        f"sensor {sensor}, which never was {options.node}'s: {number} numbers of reports that lie in quarantine"
+        for sensor, number in others.items()
+    ]
+    if not said:
+        said = [f"there is nothing to forget of node {options.node}"]
+    elif not options.yes:
+        said.append("nothing was changed; --yes does it, and it does not come back")
+    sys.stdout.writelines(f"{line}\n" for line in said)
+    if options.yes:
+        for each in found:
+            forget(connection, each.sensor)
+        if options.node:
+            forget_strange(connection, options.node)
+        sys.stdout.write(f"forgotten: {len(found)} sensors, {sum(others.values())} numbers of others' sensors\n")
+
+
 def lines(connection: Connection, now: datetime) -> list[str]:
     """Each sensor with the node it belongs to at `now`, since when, what is to change, and when it last reported."""
     claims: dict[str, list[Claim]] = defaultdict(list)
@@ -119,8 +149,13 @@ def lines(connection: Connection, now: datetime) -> list[str]:
     """
     for sensor, since, node in connection.execute(query):
         claims[sensor].append(Claim(since, node))
+    # What another node says in its name is no sign of life.
     query = """
-        SELECT id, (SELECT max(touched) FROM stream WHERE sensor = key), coalesce(number, 0)
+        SELECT id, (
+            SELECT max(touched) FROM stream WHERE sensor = key AND (node IS NULL OR node IN (
+                SELECT sensor_node.node FROM sensor_node WHERE sensor_node.sensor = key
+            ))
+        ), coalesce(number, 0)
         FROM sensor
         LEFT JOIN (
             SELECT sensor AS id, count(*) AS number FROM quarantine WHERE closed_at IS NULL GROUP BY sensor
@@ -168,3 +203,9 @@ def add_parser(commands: Any, config: argparse.ArgumentParser) -> None:
         "--at", type=moment, required=True, metavar="TIME", help="since when: 2026-03-01T12:00:00+01:00, or now"
     )
     moving.set_defaults(run=connected(_move))
+    help_text = "delete sensors that no station ever had, and what was counted in their name"
+    forgetting = verbs.add_parser("forget", parents=[config], help=help_text, description=help_text)
+    forgetting.add_argument("ids", type=_id, nargs="*", metavar="ID", help="these sensors")
+    forgetting.add_argument("--node", type=_id, metavar="NODE", help="all that are this node's alone")
+    forgetting.add_argument("--yes", action="store_true", help="do it; without: say what would go")
+    forgetting.set_defaults(run=connected(_forget))

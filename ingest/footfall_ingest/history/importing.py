@@ -524,6 +524,26 @@ def _write(connection: Connection, mapping_name: str, parts: Sequence[Part], rul
                     reports = [
                         writing.report_of(part.sensor, writing.chapter(mapping_name, item), item) for item in new
                     ]
-                    writing.write(connection, reports, rules)
+                    outcome = writing.write(connection, reports, rules)
+                    if outcome.stored < len(reports):
+                        raise writing.NotWrittenError(_taken(connection, part.sensor, len(reports) - outcome.stored))
             done += len(new)
             progress("writing intervals", done, total)
+
+
+def _taken(connection: Connection, sensor: str, number: int) -> str:
+    """Why intervals of which nothing is stored are known by their number: somebody has used it."""
+    query = """
+        SELECT DISTINCT node FROM quarantine JOIN sensor ON sensor.id = quarantine.sensor
+        WHERE sensor.id = %s AND holds_number AND node IS NOT NULL AND NOT EXISTS (
+            SELECT FROM sensor_node WHERE sensor_node.sensor = key AND sensor_node.node = quarantine.node
+        )
+        ORDER BY node
+    """
+    nodes = [node for (node,) in connection.execute(query, [sensor]).fetchall()]
+    hint = f" `footfall-ingest sensor forget --node {nodes[0]}` takes away what it named." if nodes else ""
+    return (
+        f"{number_of(number, 'interval')} of sensor {sensor} would be taken for received already, though nothing of "
+        f"them is stored: their numbers were used{' by node ' if nodes else ''}{', '.join(nodes)}.{hint} What was "
+        "imported before stays; then run it again"
+    )

@@ -25,6 +25,9 @@ EXAMPLES: Final = 20
 RECENT_S: Final = 7 * 86_400
 """A sensor that is installed nowhere is named if it was heard of within this time."""
 
+REFUSED_DAYS: Final = 7
+"""For so many UTC days, today included, it is told what was refused of a node."""
+
 ON_THEIR_WAY_S: Final = 120
 """Coverage is told up to here before now: what was measured later may still be on its way."""
 
@@ -50,6 +53,10 @@ async def read_operations(connection: Connection, now: datetime) -> dict[str, An
         "sensors": [_sensor(row, places, coverage) for row in sensors[:MOST]],
         "stations": [_station(station, now_s, coverage) for station in stations],
         "quarantine": await _quarantine(connection),
+        "refused": [
+            {"node": node or None, "budget": what, "messages": messages, "last": _utc(last_s)}
+            for node, what, messages, last_s in await _rows(connection, _REFUSED, {"now": now, "most": MOST})
+        ],
         "database": await _database(connection, now),
     }
 
@@ -81,12 +88,17 @@ WITH owner AS (
     UNION ALL
     SELECT DISTINCT sensor, NULL::int, NULL FROM sensor_state
     WHERE NOT EXISTS (SELECT FROM sensor s WHERE s.id = sensor_state.sensor)
-), health AS (  -- what its own node says, else whoever said something last
+), health AS (  -- what its own node says; of one that is nobody's, who said something last
     SELECT DISTINCT ON (known.id) known.id, told.node, told.payload, told.seen
-    FROM known JOIN sensor_state told ON told.sensor = known.id
-    ORDER BY known.id, told.node IS NOT DISTINCT FROM known.node DESC, told.seen DESC
-), heard AS (  -- imports are no reports of a sensor
-    SELECT sensor, max(touched) AS touched FROM stream WHERE node IS NOT NULL GROUP BY sensor
+    FROM known JOIN sensor_state told ON told.sensor = known.id AND told.node = coalesce(known.node, told.node)
+    ORDER BY known.id, told.seen DESC
+), heard AS (  -- no sign of life: imports, and what a node sends whose sensor it never was
+    SELECT sensor, max(touched) AS touched FROM stream
+    WHERE node IS NOT NULL AND (
+        node IN (SELECT had.node FROM sensor_node had WHERE had.sensor = stream.sensor)
+        OR NOT EXISTS (SELECT FROM sensor_node had WHERE had.sensor = stream.sensor)
+    )
+    GROUP BY sensor
 )
 SELECT known.id, coalesce(known.node, health.node), health.payload, {_second("health.seen")},
        {_second("heard.touched")}, measured.until_s
@@ -287,6 +299,12 @@ async def _quarantine(connection: Connection) -> dict[str, Any] | None:
         ],
     }
 
+
+_REFUSED: Final = f"""
+SELECT node, what, sum(refused)::bigint, {_second("max(refused_last)")} FROM node_day
+WHERE refused > 0 AND day > (%(now)s AT TIME ZONE 'UTC')::date - {REFUSED_DAYS}
+GROUP BY node, what ORDER BY node, what LIMIT %(most)s
+"""  # noqa: S608
 
 _DATABASE: Final = f"""
 SELECT pg_database_size(current_database()), count(*), {_second("min(hour)")}

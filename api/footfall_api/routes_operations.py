@@ -106,6 +106,15 @@ class Quarantine(Closed):
     newest: list[QuarantinedMessage] = Field(description="at most 20")
 
 
+class Refused(Closed):
+    """Messages that were neither stored nor kept: their node had used up a budget (docs/misbehaving-node.md)."""
+
+    node: str | None = Field(description="null: no node could be read")
+    budget: Literal["sensors", "streams", "rows", "quarantine", "queue"]
+    messages: int
+    last: Moment
+
+
 class DatabaseState(Closed):
     """How the database is doing."""
 
@@ -123,6 +132,7 @@ class Operations(Closed):
     sensors: list[SensorOperation]
     stations: list[StationOperation]
     quarantine: Quarantine | None = Field(description="null: the API's account may not see it yet")
+    refused: list[Refused] = Field(description="in the last seven days")
     database: DatabaseState
 
 

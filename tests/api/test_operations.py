@@ -198,6 +198,46 @@ def test_the_health_is_that_of_the_node_the_sensor_belongs_to(own: Api, boxes: B
     assert (sensor["node"], sensor["health"]["state"]) == ("nord", "ok")
 
 
+def test_no_other_box_makes_a_sensor_look_alive(own: Api, boxes: Boxes, database: str) -> None:
+    """What one says, and sends, in the name of another's sensor is neither its health nor its last report.
+
+    Of a sensor that is nobody's whoever speaks is heard; so is a box that had it before.
+    """
+    boxes.report("nord", "markt-1", own.now - timedelta(days=2))
+    boxes.report("alt", "holz-1", datetime(1970, 1, 2, tzinfo=UTC))
+    boxes.report("nord", "gasse-1", own.now - timedelta(days=2))
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE stream SET touched = now() - interval '2 days' WHERE node = 'nord'")
+        connection.execute("INSERT INTO sensor_node SELECT key, 'neu', now() FROM sensor WHERE id = 'gasse-1'")
+    assert boxes.report("sued", "markt-1", own.now - timedelta(minutes=9)).quarantined == {"wrong-node": 1}
+    boxes.health("sued", "markt-1", "ok")
+    found = by(told(own)["sensors"], "sensor")
+
+    for sensor in ("markt-1", "gasse-1"):
+        assert own.now - datetime.fromisoformat(found[sensor]["last_report"]) > timedelta(days=1)
+    assert (found["markt-1"]["node"], found["markt-1"]["health"]) == ("nord", None)
+    assert own.now - datetime.fromisoformat(found["holz-1"]["last_report"]) < timedelta(minutes=5)
+
+
+def test_what_was_refused_of_a_node(own: Api, city: City) -> None:
+    """By node and budget, over seven days; what is longer ago, and what was merely used, is not told."""
+    city.connection.execute(
+        """
+        INSERT INTO node_day (node, day, what, used, refused, refused_last)
+        SELECT node, (now() AT TIME ZONE 'UTC')::date - ago, what, 5, refused, now() - ago * interval '1 day'
+        FROM (VALUES ('bad', 0, 'streams', 3), ('bad', 6, 'streams', 4), ('bad', 7, 'streams', 8),
+            ('', 1, 'quarantine', 2), ('good', 0, 'rows', 0)) AS told (node, ago, what, refused)
+        """
+    )
+    found = told(own)["refused"]
+
+    assert [(row["node"], row["budget"], row["messages"]) for row in found] == [
+        (None, "quarantine", 2),
+        ("bad", "streams", 7),
+    ]
+    assert own.now - datetime.fromisoformat(found[1]["last"]) < timedelta(minutes=5)
+
+
 def test_a_node_whose_clock_is_not_set_says_no_times(own: Api, boxes: Boxes) -> None:
     """0 stands for not known and is no day in 1970."""
     boxes.health("nord", "markt-1", since=0, last_frame=None)

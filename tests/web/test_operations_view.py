@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from footfall_api.messages import LANGUAGES, catalogue
-from footfall_api.pages.operations_view import NAMED, REASONS, SHOWN, OperationsView, age, operations_view
+from footfall_api.pages.operations_view import BUDGETS, NAMED, REASONS, SHOWN, OperationsView, age, operations_view
 from footfall_ingest.judge import Reason
 
 NOW = datetime(2026, 11, 26, 8, 30, tzinfo=UTC)
@@ -60,11 +60,16 @@ def quarantine(**reasons: int) -> dict[str, Any]:
     return {"open": sum(reasons.values()), "reasons": rows, "wrong_clocks": [], "newest": []}
 
 
+def refused(budget: str, messages: int = 7, node: str | None = "alt") -> dict[str, Any]:
+    """Messages of a node that were not taken, the last a minute ago."""
+    return {"node": node, "budget": budget, "messages": messages, "last": ago(MINUTE)}
+
+
 def answer(**values: Any) -> dict[str, Any]:
     """An installation in which all is well."""
     return {
         "at": NOW.isoformat(), "complete": True, "nodes": [node()], "sensors": [sensor()],
-        "stations": [station("markt", "markt-1")], "quarantine": quarantine(),
+        "stations": [station("markt", "markt-1")], "quarantine": quarantine(), "refused": [],
         "database": {"bytes": 12_345_678, "hours_to_sum_up": 0, "oldest_hour_to_sum_up": None},
     } | values  # fmt: skip
 
@@ -323,6 +328,16 @@ def test_ages(age_s: float, words: str) -> None:
     assert age(age_s, catalogue("de")) == words
 
 
+def test_a_node_that_uses_up_its_budgets() -> None:
+    """Said once, with how many messages in all and each reason; what is copied into a shell is a name there, too."""
+    said = the_one(view(refused=[refused("rows", 1), refused("sensors", 41)]), "refused alt")
+
+    assert said.startswith("bald: 42 Nachrichten von Knoten alt wurden in den letzten sieben Tagen nicht angenommen")
+    assert "zu viel Verspätetes oder zu viele Zeitspannen, zu viele Sensoren." in said
+    assert said.endswith("footfall-ingest quarantine list --node alt docs/misbehaving-node.md")
+    assert "von Knoten unbekannt wurde" in the_one(view(refused=[refused("quarantine", 1, node=None)]), "refused ")
+
+
 def test_zones_are_those_of_the_stations() -> None:
     """Times are local to most stations; without stations they are UTC, and say so."""
     auckland = [station("q", "markt-1") | {"timezone": "Pacific/Auckland"}]
@@ -349,10 +364,17 @@ def test_every_language_says_all_of_it(language: str) -> None:
     database = {"bytes": 1, "hours_to_sum_up": 500, "oldest_hour_to_sum_up": ago(50 * HOUR)}
     nodes = [node(started=ago(-HOUR)), node("zwei"), node("drei", "offline")]
     found = operations_view(
-        answer(nodes=nodes, sensors=sensors, stations=[station("leer")], quarantine=held, database=database),
+        answer(
+            nodes=nodes,
+            sensors=sensors,
+            stations=[station("leer")],
+            quarantine=held,
+            refused=[refused(budget) for budget in BUDGETS],
+            database=database,
+        ),
         catalogue(language),
     )
 
-    assert len(found.troubles) == 14
-    assert len({trouble.key for trouble in found.troubles}) == 14
+    assert len(found.troubles) == 15
+    assert len({trouble.key for trouble in found.troubles}) == 15
     assert all(trouble.text and trouble.remedy and trouble.doc for trouble in found.troubles)

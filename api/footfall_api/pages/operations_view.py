@@ -67,6 +67,14 @@ REASONS: Final = {
     "unwritable": "ops_reason.unwritable",
 }
 
+BUDGETS: Final = {
+    "sensors": "ops_budget.sensors",
+    "streams": "ops_budget.streams",
+    "rows": "ops_budget.rows",
+    "quarantine": "ops_budget.quarantine",
+    "queue": "ops_budget.queue",
+}
+
 _SENSOR_STATES: Final = {"ok": "ops_sensors.ok", "silent": "ops_sensors.silent", "fault": "ops_sensors.fault"}
 
 
@@ -346,6 +354,7 @@ def _troubles(facts: Facts) -> Iterator[Trouble]:
     yield from _of_clocks(facts)
     yield from _of_stations(facts)
     yield from _of_quarantine(facts)
+    yield from _of_budgets(facts)
     yield from _of_lines(facts)
     yield from _of_database(facts)
 
@@ -521,6 +530,24 @@ def _of_quarantine(facts: Facts) -> Iterator[Trouble]:
         text = t("ops_trouble.quarantine", quarantine["open"], time=facts.when(last), reasons=", ".join(parts))
         remedy = t("ops_remedy.quarantine")
         yield _trouble(facts, SOON, "quarantine", text, remedy, doc=doc, command=QUARANTINE_COMMANDS[0])
+
+
+def _of_budgets(facts: Facts) -> Iterator[Trouble]:
+    t, remedy, doc = facts.t, facts.t("ops_remedy.refused"), "docs/misbehaving-node.md"
+    by_node: dict[str | None, list[Row]] = {}
+    for row in facts.answer["refused"]:
+        by_node.setdefault(row["node"], []).append(row)
+    for node, rows in by_node.items():
+        last = max((row["last"] for row in rows), key=lambda moment: seconds(moment) or 0.0)
+        text = t(
+            "ops_trouble.refused",
+            sum(row["messages"] for row in rows),
+            node=node or t("ops.unknown"),
+            time=facts.when(last),
+            why=", ".join(t(BUDGETS[row["budget"]]) for row in rows),
+        )
+        command = f"footfall-ingest quarantine list --node {quote(node)}" if node else QUARANTINE_COMMANDS[0]
+        yield _trouble(facts, SOON, f"refused {node or ''}", text, remedy, doc=doc, command=command)
 
 
 def _of_lines(facts: Facts) -> Iterator[Trouble]:

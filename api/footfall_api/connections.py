@@ -14,11 +14,11 @@ import logging
 import sys
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 import h11
 from uvicorn import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from footfall_api.addresses import Network, client_key, is_in, is_loopback
@@ -154,9 +154,10 @@ class _Guarded(H11Protocol):
         """Answer with a problem and close, if anything can still be answered."""
         self._forget_head()
         self.telemetry.refused.labels("connections" if status in _TOO_MANY else "no-http").inc()
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # whoever is working on an answer has nobody to send it to
-            self.cycle.message_event.set()
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # whoever is working on an answer has nobody to send it to
+            cycle.message_event.set()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             self._say(status)
         self.transport.close()
@@ -172,8 +173,8 @@ class _Guarded(H11Protocol):
             headers=[*self.server_state.default_headers, *response.raw_headers],
             reason=status.phrase.encode(),
         )
-        for event in (start, h11.Data(data=response.body), h11.EndOfMessage()):
-            self.transport.write(cast("bytes", self.conn.send(event)))
+        for event in (start, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
 
 
 _TOO_MANY: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})

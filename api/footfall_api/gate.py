@@ -181,8 +181,9 @@ class Gate:
             _check_left(account, number, now_s)
             account.requests.take(number, now_s)
             await turn.wait()
+        limit = asyncio.timeout(ANSWER_S)
         try:
-            async with asyncio.timeout(ANSWER_S) as limit:
+            async with limit:
                 sending.limit = limit
                 await self._app(scope, receive, sending)
         except TimeoutError:

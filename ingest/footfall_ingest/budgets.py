@@ -123,9 +123,10 @@ def spend(needs: Iterable[Need], used: Mapping[tuple[str, What], int], rules: Ru
             if need.rows and total[need.node, What.ROWS] + need.rows > rules.node_rows:
                 over[need.place] = What.ROWS
                 continue
-            amounts = Counter({(need.node, What.STREAMS): streams, (need.node, What.ROWS): need.rows})
-            spent += amounts
-            total += amounts
+            for what, amount in ((What.STREAMS, streams), (What.ROWS, need.rows)):
+                if amount:
+                    spent[need.node, what] += amount
+                    total[need.node, what] += amount
         if need.stream is not None:
             begun.add(need.stream)
     return spent, over

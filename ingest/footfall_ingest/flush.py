@@ -302,7 +302,8 @@ def _spend(
         )
         if stream in new or row in adds
     ]
-    return budgets.spend(needs, budgets.used_today(connection, {need.node for need in needs}, now), rules)
+    nodes = {need.node for need in needs if need.node is not None}
+    return budgets.spend(needs, budgets.used_today(connection, nodes, now), rules)
 
 
 def believable(

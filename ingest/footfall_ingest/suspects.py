@@ -55,8 +55,8 @@ def ledgers(
     for code, minute, seconds in _by_sensor(coverage.sensor[mine], coverage.minute[mine], stored[mine]):
         minutes[code].update(zip(minute, seconds, strict=True))
     passages: dict[int, dict[int, int]] = {code: {} for code in suspects}
-    for (code, minute), count in zip(recovered, store.passages(connection, recovered, sensors), strict=True):
-        passages[code][minute] = count
+    for (code, at), count in zip(recovered, store.passages(connection, recovered, sensors), strict=True):
+        passages[code][at] = count
     return {
         code: Ledger(minutes[code], [span[1:] for span in spans if span[0] == code], passages[code])
         for code in suspects

@@ -267,8 +267,10 @@ put_settings() {
     [ -z "$user" ] || chown "$user" "$root/var/backups/footfall"
     # Where Debian's node_exporter looks, if it is here.
     if [ -d "$root/var/lib/prometheus/node-exporter" ]; then
-        ln -sfn /var/lib/footfall-textfile/footfall_backup.prom \
-            "$root/var/lib/prometheus/node-exporter/footfall_backup.prom"
+        for run in backup dump; do
+            ln -sfn "/var/lib/footfall-textfile/footfall_$run.prom" \
+                "$root/var/lib/prometheus/node-exporter/footfall_$run.prom"
+        done
     fi
 }
 

@@ -23,6 +23,11 @@ DEBIAN_TEST_PACKAGES = {
     "chromium": "chromium",
     "systemd-analyze": "systemd",
     "shellcheck": "shellcheck",
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
+    "caddy": "caddy",
+    "nginx": "nginx-light",
 }
 """Program to look for → Debian package that brings it; tests that want one skip aloud where it is absent."""
 

@@ -34,6 +34,7 @@ from footfall_demo.broker import find_mosquitto
 from footfall_demo.ports import free_port
 from footfall_demo.postgres import EmbeddedPostgres, _wheel
 from footfall_role.children import die_with_parent
+from footfall_role.mqtt import hang_up
 from footfall_testing import compose
 from footfall_testing.accounts import Accounts
 from footfall_testing.compose import ROOT, Translation, secrets_of
@@ -353,8 +354,7 @@ def box(city: City, password: str, heard: Callable[[str, bytes], None]) -> Itera
     try:
         yield client
     finally:
-        client.disconnect()
-        client.loop_stop()
+        hang_up(client)
 
 
 @pytest.fixture(scope="module")

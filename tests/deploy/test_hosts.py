@@ -86,7 +86,7 @@ def start_reader(network: Network, name: str, dsn: str, folder: Path) -> ApiProc
     host = network[name]
     config = folder / f"{name}.toml"
     config.write_text(
-        f'[http]\nhost = "{host.address}"\nport = 8000\n'
+        f'unsafe = true\n[http]\nhost = "{host.address}"\nport = 8000\n'
         f'[database]\ndsn = "{seen_from(host, dsn)}"\n'
         "[public]\nlocal = true\n"
     )

@@ -204,7 +204,7 @@ def test_a_server_gets_secrets_of_its_own(machine: Machine) -> None:
         assert machine.path(f"/etc/systemd/system/multi-user.target.wants/footfall-{name}.service").is_symlink()
     for name in ("dump", "backup"):
         assert machine.path(f"/etc/systemd/system/timers.target.wants/footfall-{name}.timer").is_symlink()
-    assert (node_exporter / "footfall_backup.prom").is_symlink()
+        assert (node_exporter / f"footfall_{name}.prom").is_symlink()
     assert not machine.path("/etc/systemd/system/multi-user.target.wants/footfall-publish.service").exists()
     assert mode(machine.path("/var/backups/footfall")) == 0o700
 

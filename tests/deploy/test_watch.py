@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from prometheus_client import generate_latest
 from footfall_contract import __version__
 from footfall_demo.broker import Broker
 from footfall_demo.ports import free_port
+from footfall_ingest import backup_textfile
+from footfall_ingest.backup_manifest import Backup, Manifest
 from footfall_role import metrics
 from footfall_role.settings import MqttSettings
 from footfall_testing.certificates import made
@@ -59,7 +62,6 @@ FOREIGN = {
     "node_filesystem_avail_bytes": "node_exporter",
     "node_filesystem_size_bytes": "node_exporter",
     "node_timex_sync_status": "node_exporter",
-    "footfall_backup_last_success_timestamp_seconds": "the file that a backup leaves for node_exporter",
 }
 """Metrics that no role of ours answers, and who does."""
 
@@ -106,12 +108,14 @@ def answered(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Mapp
     """The pages of all roles for Prometheus.
 
     The broker of the tests speaks no TLS, so what a role says where it has certificates is taken from what makes its
-    page.
+    page, and so is what a backup leaves, which has tests of its own.
     """
     folder = tmp_path_factory.mktemp("certificates")
     mqtt = MqttSettings(tls=True, ca_file=made(folder, "ca", 30), cert_file=made(folder, "client", 10))
     with_tls = generate_latest(metrics.exposed("edge", __version__, of=[], mqtt=mqtt)).decode()
-    return {role: running.text(role) for role in (*ROLES, "dump")} | {"with TLS": with_tls}
+    good = Backup(folder, Manifest.model_construct(taken=datetime(2026, 3, 1, 3, tzinfo=UTC), size=1))
+    backup = backup_textfile.text(backup_textfile.Run(ended_s=1, seconds=1, success=True), [good])
+    return {role: running.text(role) for role in (*ROLES, "dump")} | {"with TLS": with_tls, "backup": backup}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -262,7 +266,7 @@ def test_every_alert_has_a_paragraph_and_every_paragraph_an_alert() -> None:
 # -- what is asked for is there ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", [*ROLES, "dump", "with TLS"])
+@pytest.mark.parametrize("role", [*ROLES, "dump", "with TLS", "backup"])
 def test_metrics_are_named_as_they_should_be(answered: Mapping[str, str], role: str) -> None:
     """The tool finds nothing to say: units, suffixes, a word of help."""
     assert promtool("check", "metrics", text=answered[role]).strip() == ""

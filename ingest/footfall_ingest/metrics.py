@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 
 from footfall_ingest.budgets import What
 from footfall_ingest.flush import Outcome
+from footfall_ingest.judge import Reason
 
 
 class Metrics:
@@ -21,6 +22,9 @@ class Metrics:
         self._over_budget = self._counter(
             "messages_over_budget", "Messages refused because their node had used up a budget.", "what"
         )
+        for counter, kinds in ((self._quarantined, Reason), (self._over_budget, What)):
+            for kind in kinds:
+                counter.labels(kind)  # there from the start, at 0, so that the first one is a rise
         self._rows = self._counter("rows_written", "Rows of counts and coverage inserted or updated.")
         self.database_errors = self._counter("database_errors", "Transactions that failed for a passing reason.")
         self.flush_seconds = Histogram(

@@ -84,7 +84,8 @@ def test_a_run_that_was_well_long_ago_is_not_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", ["00:00", "23:00"])
 def test_it_stops_when_asked_and_so_does_its_command(tmp_path: Path, at: str) -> None:
     """Whether it works or waits."""
-    command = f"trap 'echo stopped > {tmp_path / 'stopped'}; exit' TERM; touch {tmp_path / 'begun'}; sleep 300 & wait"
+    heard = f"kill $!; echo stopped > {tmp_path / 'stopped'}; exit"
+    command = f"sleep 300 & trap '{heard}' TERM; touch {tmp_path / 'begun'}; wait"
     with nightly(tmp_path, at, "sh", "-c", command) as process:
         sign = "begun" if at == "00:00" else "nightly-well"
         wait_until((tmp_path / sign).exists, what=sign, timeout=PATIENCE_S)

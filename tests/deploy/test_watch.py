@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,7 +114,8 @@ def answered(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Mapp
     folder = tmp_path_factory.mktemp("certificates")
     mqtt = MqttSettings(tls=True, ca_file=made(folder, "ca", 30), cert_file=made(folder, "client", 10))
     with_tls = generate_latest(metrics.exposed("edge", __version__, of=[], mqtt=mqtt)).decode()
-    good = Backup(folder, Manifest.model_construct(taken=datetime(2026, 3, 1, 3, tzinfo=UTC), size=1))
+    newest: dict[str, Any] = {"taken": datetime(2026, 3, 1, 3, tzinfo=UTC), "size": 1}
+    good = Backup(folder, Manifest.model_construct(**newest))
     backup = backup_textfile.text(backup_textfile.Run(ended_s=1, seconds=1, success=True), [good])
     return {role: running.text(role) for role in (*ROLES, "dump")} | {"with TLS": with_tls, "backup": backup}
 
@@ -451,6 +453,6 @@ def test_nor_has_a_log_of_what_cannot_connect(tmp_path: Path) -> None:
     for number, (module, text, expected) in enumerate(cases):
         log = tmp_path / f"{number}.log"
         config.write_text(text)
-        with Program(["python", "-m", module, "--config", str(config)], log):
+        with Program([sys.executable, "-m", module, "--config", str(config)], log):
             wait_until(lambda log=log, expected=expected: expected in log.read_text(), timeout=60, what=expected)  # type: ignore[misc]
         assert [which for which, secret in SECRETS.items() if secret in log.read_text()] == []

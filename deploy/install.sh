@@ -251,8 +251,9 @@ put_settings() {
     done
     [ "$command" = server ] || return 0
     if [ ! -e "$etc/secrets/api-operator-token" ]; then
-        chance | secret api-operator-token
-        say "made up /etc/footfall/secrets/api-operator-token, which opens /betrieb"
+        token=$(chance)
+        hashed "$token" | secret api-operator-token
+        say "the operator's token, which opens /betrieb, shown this once; put it into your password manager: $token"
     fi
     account migrate-dsn footfall_owner
     account ingest-dsn footfall_ingest_login
@@ -276,6 +277,9 @@ put_settings() {
 
 # 192 bits of chance, in hexadecimal.
 chance() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# The line by which the API knows the token $1, without being able to tell it; docs/hardening.md.
+hashed() { echo "sha256:$(printf %s "$1" | sha256sum | cut -d ' ' -f 1)"; }
 
 # Standard input becomes the secret $1.
 secret() { (umask 077 && cat >"$etc/secrets/$1.new" && mv "$etc/secrets/$1.new" "$etc/secrets/$1"); }

@@ -106,7 +106,14 @@ url() { printf 'postgresql://%s:%s@database:5432/footfall' "$1" "$(cat "secrets/
 for name in database-superuser database-owner database-ingest database-api database-backup database-grafana; do
     random "$name" 70
 done
-random api-operator-token 10003
+# The API knows the token by its hash alone: docs/hardening.md.
+if [ ! -s secrets/api-operator-token ]; then
+    token=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+    echo "sha256:$(printf %s "$token" | sha256sum | cut -d ' ' -f 1)" | write secrets/api-operator-token 10003:10003
+    say "the operator's token, which opens /betrieb, shown this once; put it into your password manager: $token"
+fi
+chown 10003:10003 secrets/api-operator-token
+chmod 0400 secrets/api-operator-token
 random grafana-admin-password 472
 derived migrate-dsn 10002 "$(url footfall_owner database-owner)"
 derived ingest-dsn 10002 "$(url footfall_ingest_login database-ingest)"

@@ -45,6 +45,10 @@ pytestmark = [pytest.mark.xdist_group("compose"), pytest.mark.timeout(900)]
 WEB_HOST = "zaehlung.localhost"
 """Caddy makes certificates for names that end so by itself."""
 MQTT_HOST = "broker.example.org"
+
+TOKEN = "operator-token"
+"""Name of the file, outside of what was prepared, with what prepare.sh showed once."""
+
 STATIONS = ROOT / "deploy" / "jena" / "stations.geojson"
 PATIENCE_S = 60
 NODE, SENSOR, STATION, COUNT = "jena-sued", "markt-1", "markt", 7
@@ -141,6 +145,12 @@ def prepared(open_folder: Path) -> Translation:
     again = compose.prepare(folder, environment=environment)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "is new" not in again.stdout
+    assert "shown this once" not in again.stdout
+    token = re.search(r"/betrieb, shown this once; .*: ([0-9a-f]{48})$", done.stdout, re.MULTILINE)
+    assert token
+    assert token[1] not in (folder / "secrets" / "api-operator-token").read_text()
+    at.scratch.mkdir(exist_ok=True)
+    (at.scratch / TOKEN).write_text(token[1])
     return at
 
 
@@ -227,7 +237,6 @@ def city(prepared: Translation, open_folder: Path) -> Iterator[City]:
         pytest.skip("mosquitto is not installed (Debian: mosquitto)")
     ports = {name: int(address.rpartition(":")[2]) for name, address in prepared.addresses.items()}
     ports |= {"mosquitto:8883": free_port(), "mosquitto:8884": free_port()}
-    token = (prepared.compose / "secrets" / "api-operator-token").read_text()
     with ExitStack() as started:
         started.enter_context(database(prepared, open_folder, ports["database:5432"]))
         finish(ours(prepared, "migrate"), prepared.environment("migrate"))
@@ -238,7 +247,7 @@ def city(prepared: Translation, open_folder: Path) -> Iterator[City]:
             "ingest": started.enter_context(running(ours(prepared, "ingest"), ingest)),
             "api": started.enter_context(running(ours(prepared, "api"), prepared.environment("api"))),
         }
-        found = City(prepared, processes, ports, token)
+        found = City(prepared, processes, ports, (prepared.scratch / TOKEN).read_text())
         wait_until(lambda: answers(f"{found.api}/readyz"), what="the API to be ready", timeout=120)
         wait_until(lambda: "connected to the broker" in processes["ingest"].said, what="ingest", timeout=120)
         yield found

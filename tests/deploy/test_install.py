@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from footfall_api.tokens import Tokens
 from footfall_testing.service_manager import Manager
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +186,7 @@ def test_a_server_gets_secrets_of_its_own(machine: Machine) -> None:
     """Made up once, root's alone, and such that a connection URL may hold them; a certificate is for boxes."""
     node_exporter = machine.path("/var/lib/prometheus/node-exporter")
     node_exporter.mkdir(parents=True)
-    machine.install("server", machine.wheel("0.1.0"))
+    said = machine.install("server", machine.wheel("0.1.0"))
 
     secrets = machine.path("/etc/footfall/secrets")
     made = {file.name: file.read_text() for file in secrets.iterdir() if file.is_file()}
@@ -193,8 +195,12 @@ def test_a_server_gets_secrets_of_its_own(machine: Machine) -> None:
     assert sorted(passwords) == [
         "footfall_api_login", "footfall_backup_login", "footfall_ingest_login", "footfall_owner",
     ]  # fmt: skip
-    assert len({*passwords.values(), made["api-operator-token"]}) == 5
+    assert len(set(passwords.values())) == 4
     assert all(len(text) == 48 for text in passwords.values())
+    token = re.search(r"/betrieb, shown this once; .*: ([0-9a-f]{48})$", said, re.MULTILINE)
+    assert token
+    opens = Tokens.parse(made["api-operator-token"])
+    assert (opens.is_right(token[1]), opens.plain) == (True, False)
     assert made["ingest-dsn"] == (
         f"postgresql://footfall_ingest_login:{passwords['footfall_ingest_login']}@127.0.0.1:5432/footfall"
     )
@@ -208,7 +214,7 @@ def test_a_server_gets_secrets_of_its_own(machine: Machine) -> None:
     assert not machine.path("/etc/systemd/system/multi-user.target.wants/footfall-publish.service").exists()
     assert mode(machine.path("/var/backups/footfall")) == 0o700
 
-    machine.install("server", machine.wheel("0.2.0"))
+    assert "shown this once" not in machine.install("server", machine.wheel("0.2.0"))
     assert {file.name: file.read_text() for file in secrets.iterdir() if file.is_file()} == made
     refused = machine.run("server", "0.2.0", "--certificate")
     assert (refused.returncode, "--certificate is for edge" in refused.stderr) == (1, True)

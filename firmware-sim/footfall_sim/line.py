@@ -11,6 +11,7 @@ import errno
 import fcntl
 import math
 import os
+import select
 import termios
 import tty
 from collections.abc import Callable
@@ -23,8 +24,6 @@ STALE_S = 5.0
 """Nobody opened the line if bytes lie unread for so long; they are discarded, as by a port that is closed."""
 SHOWN_MAX = 4095
 """Most unread bytes that Linux tells of; more may lie behind them."""
-SETTLE_S = 0.01
-"""So long the kernel may take to pass on what was written; until then it tells of fewer unread bytes."""
 QUEUE_MAX = 16_384
 """Bytes that wait for their turn on the wire; what a device says beyond that is lost."""
 
@@ -57,14 +56,16 @@ class PtyLine:
         self.overrun_bytes = 0
         self.spoiled_parts = 0
         """How often not all of what was sent arrived as it was sent."""
+        self.flushes = 0
+        """How often what was not read was thrown away: most programs do so when they open a port."""
         self._chars_per_s = baud / BITS_PER_CHAR
         self._disturb = disturb
         self._queue = bytearray()
         self._credit = 0.0
         self._pumped_at = 0.0
         self._consumed_at = 0.0
-        self._sent_at = 0.0
         self._expected = 0
+        self._received = bytearray()
         self._master: int | None = None
         self._far = -1
         self._name = ""
@@ -100,6 +101,7 @@ class PtyLine:
             self._master, self._far, name = again
         self._name = name
         self._queue.clear()
+        self._received.clear()
         self.go_on()
         self._pumped_at = self._consumed_at = now
         self._credit = 0.0
@@ -117,23 +119,37 @@ class PtyLine:
         os.close(self._master)
         self._master = None
 
-    def read(self, now: float) -> bool:
-        """Whether the host has read all that was sent."""
-        return self._master is not None and not self._queue and now >= self._sent_at + SETTLE_S and self._waiting() == 0
+    def read(self) -> bool:
+        """Whether all that was sent is gone from the line: the host has read it, unless `flushes` has grown."""
+        gone = self._master is not None and not self._queue and self._waiting() == 0
+        self._take()  # after the look: what was thrown away by then has been told by now
+        return gone
 
     def receive(self) -> bytes:
         """What the host has written since; empty if nothing."""
-        if self._master is None:
-            return b""
-        try:
-            return os.read(self._master, 65_536)
-        except BlockingIOError:
-            return b""
-        except OSError as error:
-            # EIO: the host closed the far end in the last moment. Nothing is wrong with our side.
-            if error.errno == errno.EIO:
-                return b""
-            raise
+        self._take()
+        received = bytes(self._received)
+        self._received.clear()
+        return received
+
+    def _take(self) -> None:
+        """Take in what the kernel has: packets of one byte that says what is told, and what the host has written."""
+        while self._master is not None:
+            try:
+                packet = os.read(self._master, 65_536)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # EIO: the host closed the far end in the last moment. Nothing is wrong with our side.
+                if error.errno == errno.EIO:
+                    return
+                raise
+            if not packet:
+                return
+            if packet[0] == termios.TIOCPKT_DATA:
+                self._received += packet[1:]
+            elif packet[0] & termios.TIOCPKT_FLUSHREAD:
+                self.flushes += 1
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the wire. Nothing is kept for a line that is not plugged."""
@@ -173,8 +189,6 @@ class PtyLine:
             self._stopped_until, self._pause_s = now + self._pause_s, 0.0
         part = bytes(self._queue[:count])
         del self._queue[:count]
-        if count:
-            self._sent_at = now
         # An idle line saves nothing up.
         self._credit = self._credit - count if self._queue and now >= self._stopped_until else 0.0
         arriving = self._disturb(part, elapsed)
@@ -211,7 +225,14 @@ class PtyLine:
         self._expected = unread + written
 
     def _waiting(self) -> int:
-        """Bytes that the host has not read yet."""
+        """Bytes that the host has not read yet.
+
+        The kernel passes on what was written when it comes to it, and until then it looks as if it had been read. Where
+        nothing else lies ready, whoever looks whether something does makes Linux pass it on at once.
+        """
+        look = select.poll()
+        look.register(self._far, select.POLLIN)
+        look.poll(0)
         answer = array.array("i", [0])
         fcntl.ioctl(self._far, termios.FIONREAD, answer)
         return answer[0]
@@ -220,6 +241,7 @@ class PtyLine:
 def _open_raw() -> tuple[int, int, str]:
     master, far = os.openpty()
     tty.setraw(far)
+    fcntl.ioctl(master, termios.TIOCPKT, array.array("i", [1]))  # the kernel tells when the far end is flushed
     os.set_blocking(master, False)
     return master, far, os.ttyname(far)
 

@@ -29,9 +29,6 @@ ABREAST, BEHIND_S = 3, 1.0
 """People who are ordered at once cross so many abreast, and the next ones so many seconds later."""
 READ_S = 0.05
 """How soon to look again whether the host has read what was sent."""
-UNHEARD = 2
-"""So often the bytes must be gone until a host has surely read some: the first time it may have emptied the port's
-buffer as it opened it, as most programs do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ class SimulatedSensor:
         self._coming: list[_Crossing] = []
         # Whether bytes are on the line that the host may not have read, and what harm was done to others before them.
         self._speaking = False
-        self._harmed = (0, 0)
+        self._harmed = (0, 0, 0)
         self._store = FileStore(common.memory_of(settings))
         self.line = PtyLine(
             common.link_of(settings),
@@ -111,7 +108,7 @@ class SimulatedSensor:
         self._stream = Stream(people, clock.people_s(clock.start + self.device.foresight_s))
         # Where counting begins with the first total that a host sees, nobody passes before it has seen one.
         waits = common.wait_for_host and self.device.boot == 1 and not self.device.acknowledged
-        self._unheard = UNHEARD if waits else 0
+        self._unheard = waits
         self.walking = common.pedestrians and not waits
         self._to_walk = common.pedestrians
         self.truth = TruthLog(common.truth_of(settings))
@@ -170,15 +167,16 @@ class SimulatedSensor:
 
     def _listen(self, now: float) -> None:
         """Tell a device whose host does not acknowledge what became of its bytes."""
-        harmed = (self.line.overrun_bytes, self.line.spoiled_parts)
+        gone = self._speaking and self.line.read()
+        harmed = (self.line.overrun_bytes, self.line.spoiled_parts, self.line.flushes)
         failed = self.line.fd is None or harmed != self._harmed
-        if self._speaking and (failed or self.line.read(now)):
+        if self._speaking and (failed or gone):
             self._speaking = False
             self.device.delivered(arrived=not failed)
             self._note(now)
             if self._unheard and not failed:
-                self._unheard -= 1
-                if not self._unheard and self._to_walk:
+                self._unheard = False
+                if self._to_walk:
                     self.start_walking(now)
         if not self._speaking:
             self._harmed = harmed

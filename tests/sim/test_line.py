@@ -1,6 +1,7 @@
 """The pseudo-terminal: raw from the first byte, paced, forgetful, behind one path whatever is plugged."""
 
 import os
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,34 @@ def test_a_host_that_opens_and_closes_changes_nothing(line: PtyLine) -> None:
             line.pump(line._pumped_at + 1)
             assert read(host, 3) == text
     assert line.receive() == b""
+
+
+def test_what_a_host_throws_away_is_told_from_what_it_reads(line: PtyLine) -> None:
+    """Both are gone from the line. A port that is opened is emptied by most programs, once or more often."""
+    line.send(b"before")
+    line.pump(1)
+    assert not line.read()
+    with serial.Serial(str(line.link)) as host:
+        assert line.read()
+        assert line.flushes == 1
+        line.send(b"after")
+        line.pump(3)
+        assert not line.read()
+        assert read(host, 5) == b"after"
+        assert line.read()
+        host.write(b"thanks")
+        assert heard(line, 6) == b"thanks"
+    assert line.flushes == 1
+
+
+def test_what_was_just_written_does_not_look_as_if_it_had_been_read(line: PtyLine) -> None:
+    """However long the kernel takes to pass it on."""
+    for _ in range(500):
+        line.send(b"news")
+        line.pump(line._pumped_at + 1)
+        assert not line.read()
+        termios.tcflush(line._far, termios.TCIFLUSH)
+        assert line.read()
 
 
 def test_what_nobody_reads_is_lost(line: PtyLine) -> None:

@@ -47,6 +47,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     error says why; `WRONG_SETTINGS`: the same, and the next start would fail as well before the settings are mended.
     """
     options = _parser().parse_args(argv)
+    if options.command == tokens.COMMAND:
+        return tokens.run()  # whatever the settings are: it makes what may be wrong in them
     try:
         settings = ApiSettings.load(options.config)
         if options.print_config:

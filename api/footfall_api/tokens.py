@@ -17,6 +17,8 @@ from typing import Final
 MIN_TOKEN_LENGTH: Final = 16
 """Characters that a token must have which somebody chose: it may be tried by anyone on the internet."""
 
+COMMAND: Final = "token"
+
 _BYTES: Final = 32
 _HASHED: Final = "sha256:"
 _HASH: Final = re.compile(_HASHED + "([0-9a-f]{64})")
@@ -73,6 +75,10 @@ def _digest(word: str) -> bytes:
         raise ValueError(
             f"operator_token must have at least {MIN_TOKEN_LENGTH} characters, or none; blanks stand between several"
         )
+    if not word.isascii():
+        raise ValueError(
+            "operator_token must be of letters, digits and signs that every browser sends alike: no umlauts"
+        )
     return hashlib.sha256(word.encode()).digest()
 
 
@@ -84,16 +90,16 @@ def new_token() -> tuple[str, str]:
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", *_: argparse.ArgumentParser) -> None:
     """Add the command to a command line."""
-    parser = commands.add_parser(
-        "token",
+    commands.add_parser(
+        COMMAND,
         help="make a token for the operator",
         description="Make a token for the operator. It is shown once, on standard error; the line for operator_token, "
         "which holds only its hash, goes to standard output and may be appended to the file of the secret.",
     )
-    parser.set_defaults(run=_run)
 
 
-def _run(_options: argparse.Namespace, _settings: object) -> int:
+def run() -> int:
+    """Do what the command says; 0."""
     token, line = new_token()
     sys.stderr.write(f"The token, shown this once; put it into your password manager:\n{token}\n")
     sys.stderr.write("The line for operator_token in [public], or for the file of the secret:\n")

@@ -11,6 +11,7 @@ step of every report is a line. Numbers that a device gives its own frames are c
 
 import json
 import logging
+import math
 import re
 import sys
 import time
@@ -24,6 +25,7 @@ OWN_KEYS: Final = ("time", "level", "logger", "message", "traceback")
 
 _FACTS = "footfall_facts"
 _CONTROL = re.compile("[\n\r\t]+|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LEFT_BY_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 def facts(**values: object) -> dict[str, Any]:
@@ -41,6 +43,8 @@ def _harmless(control: re.Match[str]) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
@@ -55,7 +59,7 @@ class LineFormatter(logging.Formatter):
         self._always = always
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, with the facts after the message and a traceback, if any, below."""
+        """The line, with the facts after the message and a traceback, if any, below and set in."""
         values: Mapping[str, object] = {**getattr(record, _FACTS, {}), **self._always}
         if values:
             record = logging.makeLogRecord(record.__dict__)
@@ -66,6 +70,10 @@ class LineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the library's name
         """The line itself, in which nothing ends it or moves a terminal's cursor: part of it may be a stranger's."""
         return _CONTROL.sub(_harmless, super().formatMessage(record).rstrip())
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # the library's name
+        """The traceback, whose last words may be a stranger's too: none of its lines begins as one of the log does."""
+        return "\n".join(f"  {_CONTROL.sub(_harmless, line)}" for line in super().formatException(ei).split("\n"))
 
 
 class JsonFormatter(logging.Formatter):
@@ -88,7 +96,8 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             said["traceback"] = self.formatException(record.exc_info)
         values: Mapping[str, object] = {**getattr(record, _FACTS, {}), **self._always}
-        return json.dumps(said | {key: _plain(value) for key, value in values.items()}, ensure_ascii=False)
+        line = json.dumps(said | {key: _plain(value) for key, value in values.items()}, ensure_ascii=False)
+        return _LEFT_BY_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def configure(level: str = "INFO", form: Format = "text", **always: object) -> None:

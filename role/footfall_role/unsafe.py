@@ -21,13 +21,14 @@ log = logging.getLogger(__name__)
 MAKE_ONE: Final = "make one with: openssl rand -hex 24"
 
 _KNOWN: Final = frozenset((
-    "admin", "administrator", "and", "api", "bearer", "beispiel", "change", "changeme", "city", "database", "db",
-    "default", "demo", "dummy", "edge", "enter", "example", "footfall", "geheim", "grafana", "guest", "here", "hier",
-    "ingest", "insert", "jena", "kennwort", "letmein", "local", "login", "master", "me", "mein", "mosquitto", "mqtt",
-    "my", "new", "node", "operator", "operators", "owner", "pass", "passwd", "password", "passwort", "pg", "please",
-    "postgres", "postgresql", "psql", "public", "put", "qwerty", "qwertz", "random", "replace", "root", "sample",
-    "secret", "server", "set", "some", "something", "super", "superuser", "test", "testing", "the", "this",
-    "timescale", "timescaledb", "to", "token", "user", "welcome", "with", "write", "xxx", "xxxx", "your",
+    "abc", "abcd", "admin", "administrator", "and", "api", "asdf", "bearer", "beispiel", "change", "city", "database",
+    "db", "default", "demo", "dragon", "dummy", "edge", "enter", "example", "footfall", "geheim", "grafana", "guest",
+    "hallo", "hello", "here", "hier", "iloveyou", "ingest", "insert", "jena", "kennwort", "let", "letmein", "local",
+    "login", "master", "me", "mein", "monkey", "mosquitto", "mqtt", "my", "new", "node", "now", "operator", "operators",
+    "owner", "pass", "passwd", "password", "passwort", "pg", "please", "postgres", "postgresql", "psql",
+    "public", "put", "qwerty", "qwertz", "random", "replace", "root", "sample", "schatz", "secret", "server", "set",
+    "some", "something", "sommer", "super", "superuser", "test", "testing", "the", "this", "timescale", "timescaledb",
+    "to", "token", "user", "welcome", "willkommen", "winter", "with", "write", "xxx", "xxxx", "your",
 ))  # fmt: skip
 """Words of which passwords are made that are none: those of examples, those that programs come with, our own names."""
 
@@ -37,7 +38,10 @@ _FEWEST_CHARACTERS: Final = 5
 """A secret of fewer different characters is a key that was held down."""
 
 _LONGEST_NUMBER: Final = 20
-"""So many digits or signs without a letter may have been rolled; fewer are a date, or typed from left to right."""
+"""So many digits or signs without a letter may have been rolled; fewer are a date."""
+
+_LONGEST_ROW: Final = 10
+"""A number that says itself again after so many digits was typed from left to right."""
 
 
 class GuardedSettings(RoleSettings):
@@ -51,16 +55,29 @@ class GuardedSettings(RoleSettings):
 def is_guessable(secret: str, *names: str) -> bool:
     """Whether `secret` is one of those that are tried first: words of `_KNOWN` or of `names`, or some digits.
 
-    Capital letters, digits and signs between and around the words change nothing: ``Footfall123!`` is ``footfall``.
-    Nothing at all is no secret, so it cannot be guessed either.
+    Capital letters, digits and signs around the words change nothing, and between them there need be none:
+    ``Footfall123!`` and ``footfallfootfall`` are ``footfall``. Nothing at all is no secret, so it cannot be guessed
+    either.
     """
     if not secret:
         return False
-    words = re.findall(_WORD, secret.casefold())
     known = _KNOWN.union(*(re.findall(_WORD, name.casefold()) for name in names))
+    words = re.findall(_WORD, secret.casefold().replace("p@ssw0rd", "password"))
+    if len(set(secret)) < _FEWEST_CHARACTERS:
+        return True
     if not words:
-        return len(secret) < _LONGEST_NUMBER
-    return len(set(secret)) < _FEWEST_CHARACTERS or known.issuperset(words)
+        rows = any(secret[step:] == secret[:-step] for step in range(1, _LONGEST_ROW + 1))
+        return rows or len(secret) < _LONGEST_NUMBER
+    return all(_is_made_of(word, known) for word in words)
+
+
+def _is_made_of(word: str, pieces: Iterable[str]) -> bool:
+    """Whether the word is one of the pieces, or some of them one behind the other."""
+    ends = {0}
+    for place in range(len(word)):
+        if place in ends:
+            ends.update(place + len(piece) for piece in pieces if word.startswith(piece, place))
+    return len(word) in ends
 
 
 def is_this_machine(host: str) -> bool:

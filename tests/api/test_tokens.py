@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import os
 import subprocess
 import sys
 
@@ -63,6 +64,7 @@ def test_none_is_none() -> None:
         ("sha256:" + "0" * 63, "no hash"),
         ("sha256:" + "X" * 64, "no hash"),
         ("# nothing", "nothing but a remark"),
+        ("Donaudampfschifffahrtsgesellschaftskapitän", "no umlauts"),
     ],
 )
 def test_what_is_no_token_is_refused_without_being_repeated(text: str, message: str) -> None:
@@ -76,7 +78,9 @@ def test_what_is_no_token_is_refused_without_being_repeated(text: str, message: 
 def test_the_command_shows_the_token_to_people_and_its_line_to_files() -> None:
     """So the output may be appended to the file of the secret, and the token is never in it."""
     command = [sys.executable, "-m", "footfall_api", "token"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    # One is made also where the one in the settings is refused.
+    environment = {**os.environ, "FOOTFALL_PUBLIC__OPERATOR_TOKEN": "changeme"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment)
 
     (line,) = done.stdout.splitlines()
     token = done.stderr.splitlines()[1]

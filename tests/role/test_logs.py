@@ -3,9 +3,11 @@
 import ast
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 from uuid import UUID
 
 import pytest
@@ -65,15 +67,39 @@ def test_a_traceback_is_in_the_line() -> None:
     assert "\n" not in line
 
 
-@given(st.text(), st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.booleans() | st.none()))
+def fail(words: str) -> NoReturn:
+    """Go wrong, in these words."""
+    raise ValueError(words)
+
+
+def test_no_line_of_a_traceback_begins_as_a_line_of_the_log() -> None:
+    """What went wrong may be told in a stranger's words."""
+    broken = record("broken")
+    try:
+        fail("x\n2026-03-01T12:00:00Z INFO footfall all is well\x1b[2J")
+    except ValueError:
+        broken.exc_info = sys.exc_info()
+
+    first, *rest = logs.LineFormatter().format(broken).split("\n")
+
+    assert first == "1970-01-01T00:00:00Z WARNING footfall.x broken"
+    assert [line for line in rest if not line.startswith("  ") or not line.isprintable()] == []
+    assert rest[-1].startswith("  2026-03-01T12:00:00Z INFO footfall all is well\\x1b[2J")
+
+
+@given(
+    st.text() | st.sampled_from(["\x85", "\u2028", "\x9b", "\x7f"]),
+    st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.booleans() | st.none() | st.floats()),
+)
 def test_whatever_is_said_stays_one_line_and_what_it_was(message: str, values: dict[str, object]) -> None:
     """No message and no fact, with whatever marks and line ends in it, makes two lines or another message."""
     line = logs.JsonFormatter().format(record("%s", message, **{f"x_{key}": value for key, value in values.items()}))
 
-    said = json.loads(line)
-    assert "\n" not in line
+    said = json.loads(line, parse_constant=pytest.fail)
+    assert len(line.splitlines()) == 1
     assert said["message"] == message
-    assert {key: said[f"x_{key}"] for key in values} == values
+    expected = {key: str(v) if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
+    assert {key: said[f"x_{key}"] for key in values} == expected
 
 
 def test_the_format_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """The operator's tokens: how they are written down, and which one is right."""
 
 import hashlib
-import re
 import os
+import re
 import subprocess
 import sys
 

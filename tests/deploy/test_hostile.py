@@ -139,6 +139,18 @@ def under_mqtt(town: Town, dice: random.Random, number: int) -> None:
                 town.passes(dice.randint(1, 9))
 
 
+def at_broker(town: Town, dice: random.Random, number: int) -> None:
+    """Bytes that are no MQTT to the broker's port, and connections that say nothing."""
+    url = f"mqtt://{town.broker.host}:{town.broker.port}"
+    with ExitStack() as opened:
+        for place in range(number):
+            with suppress(ConnectionError, TimeoutError), closing(connect(url)) as connection:
+                connection.sendall(hostile.no_mqtt(dice))
+                hear(connection, seconds=0.05)
+            if place % 10 == 0:
+                opened.enter_context(closing(connect(url)))
+
+
 def at_metrics(town: Town, dice: random.Random, number: int) -> None:
     """Nonsense to the ports of ingest and edge, and connections that say nothing."""
     with ExitStack() as opened:
@@ -208,6 +220,7 @@ def test_under_fire_nobody_falls_and_the_counts_are_true(town: Town, number: int
         noise(town)
         fire = under_http(town, dice, number)
         under_mqtt(town, dice, number)
+        at_broker(town, dice, number // 10)
         at_metrics(town, dice, number // 20)
         flood(town)
         most = town.memory()

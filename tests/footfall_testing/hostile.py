@@ -418,6 +418,24 @@ def over_mqtt(dice: Dice, sensors: Sequence[str]) -> tuple[str, bytes]:
     return topic, payload
 
 
+def no_mqtt(dice: Dice) -> bytes:
+    """What no client of a broker says: packets that are too long, too short, in the wrong order, or none at all."""
+    connect = b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03abc"
+    return dice.choice(
+        [
+            lambda: dice.randbytes(dice.choice([1, 20, 3000])),
+            lambda: b"\x10\xff\xff\xff\x7f" + dice.randbytes(500),
+            lambda: connect[: dice.randrange(1, len(connect))],
+            lambda: connect * 3,
+            lambda: connect + b"\x30\xff\xff\xff\xff\xff",
+            lambda: connect + bytes([dice.randrange(256)]) + dice.randbytes(40),
+            lambda: b"\x30\x05\x00\x03a/b",
+            lambda: b"\xc0\x00" * 500,
+            lambda: _head(dice, b"/"),
+        ]
+    )()
+
+
 def _json_report(dice: Dice, sensor: str) -> dict[str, object]:
     """A report in which one number is beyond all bounds."""
     found: dict[str, object] = {

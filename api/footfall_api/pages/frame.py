@@ -23,7 +23,7 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.datastructures import Headers
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from footfall_api.messages import LANGUAGES, Catalogue, catalogue
 from footfall_api.pages.inner import RefusedError, ask
@@ -110,11 +110,20 @@ def static_version() -> str:
 
 
 class Files(StaticFiles):
-    """Static files that never change under their address. Text is packed once, as tight as it gets."""
+    """Static files that never change under their address. Text is packed once, as tight as it gets.
+
+    They are small, so whoever asks for a part of one gets all of it.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as if no part had been asked for."""
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file or a part of it, to be kept for a year; whole text is packed for those who can unpack it."""
+        """The file, to be kept for a year; text is packed for those who can unpack it."""
         response = await super().get_response(path, scope)
+        del response.headers["Accept-Ranges"]
         if response.status_code in {200, 304}:
             response.headers["Cache-Control"] = _A_YEAR
             if path.endswith(_PACKED):
@@ -125,18 +134,14 @@ class Files(StaticFiles):
 
 
 async def _packed_if_wanted(response: FileResponse, asked: Headers) -> Response:
-    """The same file packed, unless the browser cannot unpack it or wants a part of the file as it is.
+    """The same file packed, unless the browser cannot unpack it.
 
     The packed file is another representation of the same thing, with an ETag of its own.
     """
     plain_tag = response.headers["ETag"]
-    # Who asks for the rest of something else than this file gets the whole (RFC 9110, If-Range).
-    wants_part = "Range" in asked and asked.get("If-Range", plain_tag) in {plain_tag, response.headers["Last-Modified"]}
-    if wants_part or "gzip" not in asked.get("Accept-Encoding", ""):
+    if "gzip" not in asked.get("Accept-Encoding", ""):
         return response
-    headers = {
-        name: value for name, value in response.headers.items() if name not in {"content-length", "accept-ranges"}
-    }
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
     headers |= {"etag": plain_tag.rstrip('"') + '-gzip"', "content-encoding": "gzip"}
     if headers["etag"] in [tag.strip().removeprefix("W/") for tag in asked.get("If-None-Match", "").split(",")]:
         return NotModifiedResponse(Headers(headers))

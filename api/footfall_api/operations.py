@@ -304,7 +304,7 @@ _REFUSED: Final = f"""
 SELECT node, what, sum(refused)::bigint, {_second("max(refused_last)")} FROM node_day
 WHERE refused > 0 AND day > (%(now)s AT TIME ZONE 'UTC')::date - {REFUSED_DAYS}
 GROUP BY node, what ORDER BY node, what LIMIT %(most)s
-"""  # noqa: S608
+"""  # noqa: S608  # constants
 
 _DATABASE: Final = f"""
 SELECT pg_database_size(current_database()), count(*), {_second("min(hour)")}

@@ -512,7 +512,7 @@ def test_the_document_has_all_addresses(api: Api) -> None:
                 *(("before", "after", "weeks") if summary == "before-after" else ("from", "to")),
             }  # fmt: skip
             assert all(p["description"] for p in operation["parameters"])
-            assert set(operation["responses"]) == {"200", "304", "401", "404", "422", "503"}
+            assert set(operation["responses"]) == {"200", "304", "401", "404", "422", "429", "503"}
 
 
 def test_now_is_a_moment_of_the_minute(town: City, api: Api) -> None:

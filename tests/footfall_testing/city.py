@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -182,6 +183,8 @@ class Api:
     def __init__(self, settings: ApiSettings) -> None:
         self.now = NOW
         self.app: FastAPI = create_app(settings, clock=lambda: self.now)
+        # By the name that it has, for others it does not answer.
+        self._base = f"http://{urlsplit(settings.http.public_url).hostname or 'footfall.test'}"
         self._runner = asyncio.Runner()
 
     @property
@@ -212,7 +215,7 @@ class Api:
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(client, 50000))
-            async with httpx.AsyncClient(transport=transport, base_url="http://footfall.test") as asking:
+            async with httpx.AsyncClient(transport=transport, base_url=self._base) as asking:
                 words["params"] = words.get("params") or None
                 return await asking.request(method, path, **words)
 

@@ -990,9 +990,10 @@ def test_an_account_that_may_make_databases_restores_what_is_its_own(plain: Plac
     plain.count(0, 5)
     archive = backed_up(run, plain, folder)
     account = f"{plain.name}_owner"
-    plain.ask(f"CREATE ROLE {account} LOGIN PASSWORD 'x'")
+    plain.ask(f"CREATE ROLE {account} LOGIN PASSWORD 'f7e1c0ffee'")
     parts = urlsplit(plain.dsn)
-    dsn = urlunsplit(parts._replace(netloc=f"{account}:x@{parts.hostname}:{parts.port}", path=f"/{plain.name}_2"))
+    place = f"{account}:f7e1c0ffee@{parts.hostname}:{parts.port}"
+    dsn = urlunsplit(parts._replace(netloc=place, path=f"/{plain.name}_2"))
     try:
         refused = run("restore", archive, dsn=dsn)
         plain.ask(f"ALTER ROLE {account} CREATEDB")

@@ -118,7 +118,7 @@ BY_NUMBER = {
 """The same of tables that have the number of the minute where the first schema had its moment."""
 
 
-LATER = {"epoch", "count_hour", "coverage_hour", "dirty_hour", "area", "station_area", "remark"}
+LATER = {"epoch", "count_hour", "coverage_hour", "dirty_hour", "area", "station_area", "remark", "node_day"}
 """Tables that later versions brought."""
 
 
@@ -312,13 +312,14 @@ def test_a_store_with_hours_is_taken_to_the_newest_schema(second: str) -> None:
             INSERT INTO remark (area, starts, kind, text) VALUES ('mitte', '2026-03-01 12:00Z', 'works', 'Gerüst');
             """
         )
-    before = {table: rows_of(second, table) for table in LATER}
+    kept = LATER - {"node_day"}  # that schema 0009 brings
+    before = {table: rows_of(second, table) for table in kept}
     assert all(before.values())
 
     migrate(second)
     migrate(second)
 
-    assert {table: rows_of(second, table) for table in LATER} == before
+    assert {table: rows_of(second, table) for table in kept} == before
 
 
 def rows_of(dsn: str, table: str) -> list[tuple[Any, ...]]:

@@ -41,11 +41,17 @@ TODAYS = """
         sensor integer, minute integer, direction smallint, class smallint, count integer,
         PRIMARY KEY (sensor, minute, direction, class)
     );
+    CREATE TEMPORARY TABLE node_day (
+        node text, day date, what text, used bigint DEFAULT 0, refused bigint DEFAULT 0, refused_last timestamptz,
+        UNIQUE (day, node, what), UNIQUE (node, day, what)
+    );
+    ALTER TABLE sensor ADD COLUMN made_by text;
 """
 AS_THE_FIRST = """
     INSERT INTO public.coverage_minute SELECT sensor, to_timestamp(minute * 60), observed_s FROM coverage_minute;
     INSERT INTO public.count_minute
     SELECT sensor, to_timestamp(minute * 60), direction, class, count FROM count_minute;
+    ALTER TABLE sensor DROP COLUMN made_by;
 """
 
 
@@ -99,7 +105,7 @@ def test_the_schema_is_updated_under_traffic(
     settings = settings_for(mosquitto, blank_database, unique)
     monkeypatch.setenv("FOOTFALL_DATABASE__DSN", blank_database)
     with Box(tmp_path, unique) as box, psycopg.connect(blank_database, autocommit=True) as connection:
-        # The first version wrote the same, but minutes by their moment, and no dirty hours.
+        # The first version wrote the same, but minutes by their moment, no dirty hours, and nothing of budgets.
         connection.execute(TODAYS)
         box.count(50)
         box.deliver(straight_into(connection, box))

@@ -121,6 +121,13 @@ class _Guarded(H11Protocol):
         elif self._head_timer is None:
             self._wait_for_head()
 
+    def on_response_complete(self) -> None:
+        """Go on to the next request; after an answer that came before its request's body was read there is none."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._unset_keepalive_if_required()
+            self.transport.close()
+
     def shutdown(self) -> None:
         """End with the server; nobody waits for clients who do not take what they were sent."""
         if self.transport.is_closing():

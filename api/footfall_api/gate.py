@@ -2,9 +2,10 @@
 
 In this order: an address that is too long, a body, a name that is not ours are refused before anything else looks at
 them. A wrong operator's token counts against who sent it. Then a client must have requests and seconds of work left
-(`clients`), and waits for its turn while others of its requests are worked on: only so many at once have hands, threads
-and connections of the database at work. While an answer is being sent, nothing is worked on and the turn goes to the
-next one. Nobody is worked for longer than `ANSWER_S` before the next piece goes out, and who does not take a piece
+(`clients`) and few enough answers under way, as many as it may have connections: behind a proxy nobody sees whose those
+are. It waits for its turn while others of its requests are worked on: only so many at once have hands, threads and
+connections of the database at work. While an answer is being sent, nothing is worked on and the turn goes to the next
+one. Nobody is worked for longer than `ANSWER_S` before the next piece goes out, and who does not take a piece
 within `SEND_S` is let go.
 """
 
@@ -12,8 +13,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from math import ceil
 from typing import Final
@@ -22,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from footfall_api.access import OPERATOR_KEY, bearer, note_wrong, refuse_guessing
 from footfall_api.addresses import client_key
-from footfall_api.clients import Account, Clients
+from footfall_api.clients import Account, Clients, FullError, Seats
 from footfall_api.problems import Problem
 from footfall_api.proxies import LOCAL_KEY
 from footfall_api.settings import ApiSettings
@@ -86,6 +87,7 @@ class Gate:
         self._loopback = settings.limits.loopback
         self._tokens = tokens
         self._clients = clients
+        self._under_way = Seats(settings.limits.connections_per_client, settings.limits.connections)
         self._telemetry = telemetry
         self._clock = clock
 
@@ -99,7 +101,9 @@ class Gate:
             send = _closing(send)
         try:
             self._look(scope, with_body=with_body)
-            await self._answer(self._account(scope), scope, receive, send)
+            account = self._account(scope)
+            with self._seated(account, scope):
+                await self._answer(account, scope, receive, send)
         except Problem as problem:
             self._telemetry.refused.labels(problem.type.rpartition(":")[2]).inc()
             await problem.response(scope)(scope, receive, send)
@@ -157,7 +161,7 @@ class Gate:
         Raises:
             Problem: too many operator's tokens were tried.
         """
-        client = scope["client"][0] if scope.get("client") else None
+        client = _client(scope)
         account = self._clients.of(client_key(client))
         sent = bearer(scope)
         if sent is not None and self._tokens:
@@ -167,6 +171,26 @@ class Gate:
                 return None
             note_wrong(account, self._clock(), client, scope["path"])
         return None if scope.get(LOCAL_KEY, False) and not self._loopback else account
+
+    @contextmanager
+    def _seated(self, account: Account | None, scope: Scope) -> Iterator[None]:
+        """Hold one of the answers that may be under way, of nobody if there is no `account`.
+
+        Raises:
+            Problem: all are.
+        """
+        if account is None:
+            yield
+            return
+        key = client_key(_client(scope))
+        try:
+            self._under_way.take(key)
+        except FullError as error:
+            raise _full(self._under_way, alone=error.alone) from error
+        try:
+            yield
+        finally:
+            self._under_way.leave(key)
 
     async def _answer(self, account: Account | None, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer within the time there is.
@@ -281,6 +305,10 @@ class Sending:
             self.limit.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
+def _client(scope: Scope) -> str | None:
+    return scope["client"][0] if scope.get("client") else None
+
+
 def _has_body(scope: Scope) -> bool:
     return any(
         name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 \t"))
@@ -293,7 +321,7 @@ def _closing(send: Send) -> Send:
 
     async def closing(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], _CLOSE]
+            message = {**message, "headers": [*message["headers"], _CLOSE]}
         await send(message)
 
     return closing
@@ -319,6 +347,16 @@ def _later(kind: str, what: str, wait_s: float) -> Problem:
         kind=kind,
         headers={"Retry-After": str(seconds)},
     )
+
+
+def _full(seats: Seats, *, alone: bool) -> Problem:
+    said = (
+        f"{seats.each} answers to you are under way, which is as many as one client may have; ask one after the other"
+        if alone
+        else f"{seats.together} answers are under way, which is as many as there can be; try again later"
+    )
+    status = HTTPStatus.TOO_MANY_REQUESTS if alone else HTTPStatus.SERVICE_UNAVAILABLE
+    return Problem(status, said, kind="too-many-connections", headers={"Retry-After": "30"})
 
 
 async def _cut(scope: Scope) -> None:

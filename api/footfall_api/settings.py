@@ -167,7 +167,10 @@ class LimitsSettings(Section):
     live_per_client: int = Field(default=32, ge=0, le=100_000, description="live streams of a client")
     connections: int = Field(default=2000, ge=10, le=100_000, description="connections of all clients together")
     connections_per_client: int = Field(
-        default=100, ge=1, le=100_000, description="connections of a client; of a trusted proxy: any"
+        default=100,
+        ge=1,
+        le=100_000,
+        description="connections of a client, and answers to it that are under way; of a trusted proxy: any",
     )
     attempts: int = Field(
         default=10, ge=1, le=10**6, description="wrong operator's tokens of a client in a quarter of an hour"

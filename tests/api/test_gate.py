@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from footfall_api import gate
 from footfall_api.clients import Clients
 from footfall_api.gate import ABORT_KEY, MAX_ADDRESS, MAX_HEAD, Gate
+from footfall_api.proxies import LOCAL_KEY
 from footfall_api.settings import ApiSettings
 from footfall_api.telemetry import INNER_KEY, Telemetry
 from footfall_api.tokens import Tokens
@@ -162,6 +163,43 @@ def test_who_is_sent_to_holds_up_nobody_else_of_the_same_house() -> None:
 
     quick, slow = asyncio.run(together())
     assert (len(quick), len(slow)) == (5, 5)
+
+
+def test_only_so_many_answers_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each client as many as connections, also where a proxy's connections are nobody's; and so for all."""
+
+    class Few(gate.Seats):
+        """Six for all; the settings allow ten and more."""
+
+        def __init__(self, each: int, _together: int) -> None:
+            super().__init__(each, 6)
+
+    monkeypatch.setattr(gate, "Seats", Few)
+    house = House(done, connections_per_client=4)
+
+    async def follow() -> None:
+        goes_on = asyncio.Event()
+
+        def hold(client: str, number: int) -> list[asyncio.Task[list[Any]]]:
+            slow = lambda _: goes_on.wait()  # noqa: E731  # a line that nothing gets through
+            return [asyncio.create_task(house.ask(client=(client, 1), send=slow)) for _ in range(number)]
+
+        held = hold(VISITOR, 4)
+        await asyncio.sleep(0.01)
+        start, body = await house.ask()
+        assert (start["status"], dict(start["headers"])[b"retry-after"]) == (429, b"30")
+        assert b"urn:footfall:problem:too-many-connections" in body["body"]
+        held += hold("203.0.113.8", 2)
+        await asyncio.sleep(0.01)
+        start, _ = await house.ask(client=("203.0.113.9", 1))
+        assert start["status"] == 503
+        assert (await house.ask(client=("127.0.0.1", 1), **{LOCAL_KEY: True}))[0]["status"] == 200
+        goes_on.set()
+        assert [sent[0]["status"] for sent in await asyncio.gather(*held)] == [200] * 6
+        assert (await house.ask())[0]["status"] == 200, "whoever is done makes room"
+
+    asyncio.run(follow())
+    assert house.refused("too-many-connections") == 2
 
 
 def test_who_never_gets_a_turn_is_told_to_ask_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

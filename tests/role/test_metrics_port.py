@@ -1,6 +1,7 @@
 """The port for Prometheus: it answers, and who keeps connections open keeps nobody else from it for long."""
 
 import socket
+import socketserver
 import threading
 from contextlib import ExitStack, closing
 
@@ -63,6 +64,39 @@ def test_who_says_nothing_takes_a_place_for_a_while_only(port: int, monkeypatch:
         assert threading.active_count() <= before + metrics_port.MOST_AT_ONCE
 
         wait_until(lambda: answers(port), what="an answer")
+
+
+def test_who_says_it_a_byte_at_a_time_is_hung_up_on(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never silent for long, and never done."""
+    monkeypatch.setattr(metrics_port, "LONGEST_S", 0.5)
+    with closing(socket.create_connection(("127.0.0.1", port))) as connection:
+
+        def drip() -> bool:
+            try:
+                connection.sendall(b"a")
+            except OSError:
+                return True
+            return False
+
+        connection.sendall(b"GET /metrics HTTP/1.0\r\nX: ")
+        wait_until(drip, every=0.1, timeout=5, what="the end of the connection")
+    assert answers(port)
+
+
+def test_a_thread_that_cannot_be_started_takes_no_place(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may have none left for a moment."""
+
+    class Never(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(socketserver.threading, "Thread", Never)  # type: ignore[attr-defined]
+        for _ in range(metrics_port.MOST_AT_ONCE):
+            with closing(socket.create_connection(("127.0.0.1", port))) as connection:
+                connection.settimeout(20)
+                assert connection.recv(1) == b""
+    assert answers(port)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ class Account:
     """Wrong operator's tokens."""
     turns: asyncio.Semaphore
     """To be held while something is worked on for the client."""
+    connections: asyncio.Semaphore
+    """To be held while that has a connection of the database: a page asks several questions in one turn."""
 
 
 class Clients:
@@ -86,6 +88,7 @@ class Clients:
             Bucket(limits.requests, limits.requests_per_minute / 60),
             Bucket(limits.work_s, limits.work_s_per_minute / 60),
             Bucket(limits.attempts, limits.attempts / ATTEMPTS_S),
+            asyncio.Semaphore(self._at_once),
             asyncio.Semaphore(self._at_once),
         )
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from psycopg import AsyncConnection, IsolationLevel, sql
@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from footfall_api.settings import DatabaseSettings
+from footfall_api.turns import turn
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +81,21 @@ async def _configure(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def snapshot(pool: Pool) -> AsyncIterator[Connection]:
+async def snapshot(pool: Pool, *, for_all: bool = False) -> AsyncIterator[Connection]:
     """A connection in a transaction that sees one state of the database throughout.
 
-    So a count and its coverage always belong together, whatever is committed meanwhile.
+    So a count and its coverage always belong together, whatever is committed meanwhile. It is one of those that the
+    client may have for whom it is read; `for_all`: of nobody's, for others wait for what is read.
     """
-    async with pool.connection() as connection, connection.transaction():
-        yield connection
+    mine = turn()
+    async with AsyncExitStack() as held:
+        with mine.waiting():
+            if not for_all:
+                await held.enter_async_context(mine.share())
+            connection = await held.enter_async_context(pool.connection())
+        with mine.reading():
+            async with connection.transaction():
+                yield connection
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from footfall_api.board import Board, BoardReader, StationBoard
 from footfall_api.commits import listen
 from footfall_api.database import Pool, snapshot
 from footfall_api.publication import LIFTED, Publication
+from footfall_api.shared import Shared
 from footfall_api.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class BoardFeed:
         self._clock = clock
         self._telemetry = telemetry
         self._reader = BoardReader(rules)
-        self._reading = asyncio.Lock()
+        self._reading = Shared()
         self._wake = asyncio.Event()
         self._committed = False
         self._board: Board | None = None
@@ -107,7 +108,7 @@ class BoardFeed:
         Raises:
             psycopg.Error: the database cannot be asked (`psycopg_pool.PoolTimeout` among them).
         """
-        async with self._reading:
+        async with self._reading.held():
             if self._board is None or time.monotonic() - self._read_at >= LEAST_INTERVAL_S:
                 return await self._read()
             return self._board
@@ -152,12 +153,12 @@ class BoardFeed:
             tasks.create_task(self._read_when_due(), name="read the board")
 
     async def _read(self) -> Board:
-        """Read the board and tell the watchers. Only with the lock held."""
+        """Read the board and tell the watchers. Only while the reading is held."""
         self._tried_at = time.monotonic()
         self._committed = False  # before the read: what is committed during it is not seen by it
         try:
             with self._telemetry.board_seconds.time():
-                async with snapshot(self._pool) as connection:
+                async with snapshot(self._pool, for_all=True) as connection:
                     board = await self._reader.read(connection, self._clock())
         except BaseException:  # the watcher that asked for it may have left in the middle
             self._note_commit()
@@ -188,7 +189,7 @@ class BoardFeed:
                 continue  # whoever comes next will find the commit noted
             await asyncio.sleep(max(0.0, self._tried_at + LEAST_INTERVAL_S - time.monotonic()))
             try:
-                async with self._reading:
+                async with self._reading.held(anew=True):
                     await self._read()
             except (psycopg.Error, OSError) as error:
                 self._telemetry.board_failures.inc()

@@ -4,8 +4,8 @@ In this order: an address that is too long, a body, a name that is not ours are 
 them. A wrong operator's token counts against who sent it. Then a client must have requests and seconds of work left
 (`clients`) and few enough answers under way, as many as it may have connections: behind a proxy nobody sees whose those
 are. It waits for its turn while others of its requests are worked on: only so many at once have hands, threads and
-connections of the database at work. While an answer is being sent, nothing is worked on and the turn goes to the next
-one. Nobody is worked for longer than `ANSWER_S` before the next piece goes out, and who does not take a piece
+connections of the database at work (`turns`). While an answer is being sent, nothing is worked on and the turn goes to
+the next one. Nobody is worked for longer than `ANSWER_S` before the next piece goes out, and who does not take a piece
 within `SEND_S` is let go.
 """
 
@@ -29,6 +29,7 @@ from footfall_api.proxies import LOCAL_KEY
 from footfall_api.settings import ApiSettings
 from footfall_api.telemetry import INNER_KEY, Telemetry, is_live
 from footfall_api.tokens import Tokens
+from footfall_api.turns import Turn
 from footfall_role.unsafe import is_this_machine
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,6 @@ MAX_ADDRESS: Final = 16 * 1024
 
 MAX_HEAD: Final = 32 * 1024
 """Bytes of all that stands before a body."""
-
-TURN_S: Final = 10.0
-"""How long a request waits for its turn."""
 
 ANSWER_S: Final = 60.0
 """How long an answer, or its next piece, is worked on: far longer than any takes on a server that is well."""
@@ -209,7 +207,8 @@ class Gate:
         try:
             async with limit:
                 sending.limit = limit
-                await self._app(scope, receive, sending)
+                with turn.here():
+                    await self._app(scope, receive, sending)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -226,48 +225,6 @@ class Gate:
             await _cut(scope)
         finally:
             turn.end()
-
-
-class Turn:
-    """A client's turn: while it lasts work is done, and counted."""
-
-    def __init__(self, account: Account | None, clock: Callable[[], float]) -> None:
-        self._account = account
-        self._clock = clock
-        self._since: float | None = None
-
-    async def wait(self) -> None:
-        """Wait for it.
-
-        Raises:
-            Problem: it has not come in `TURN_S`.
-        """
-        assert self._account is not None
-        try:
-            async with asyncio.timeout(TURN_S):
-                await self.begin()
-        except TimeoutError:
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"so many of your requests are being worked on that this one waited {TURN_S:.0f} s for its turn; ask "
-                "one after the other",
-                kind="too-many-at-once",
-                headers={"Retry-After": str(ceil(TURN_S))},
-            ) from None
-
-    async def begin(self) -> None:
-        """Have it, however long that takes."""
-        if self._account is not None:
-            await self._account.turns.acquire()
-            self._since = self._clock()
-
-    def end(self) -> None:
-        """Give it to the next one, if it is had."""
-        if self._account is not None and self._since is not None:
-            now = self._clock()
-            self._account.work.take(now - self._since, now)
-            self._since = None
-            self._account.turns.release()
 
 
 class Sending:

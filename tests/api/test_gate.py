@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall_api import gate
+from footfall_api import gate, turns
 from footfall_api.clients import Clients
 from footfall_api.gate import ABORT_KEY, MAX_ADDRESS, MAX_HEAD, Gate
 from footfall_api.proxies import LOCAL_KEY
@@ -204,7 +204,7 @@ def test_only_so_many_answers_are_under_way(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_who_never_gets_a_turn_is_told_to_ask_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """429, after a while; nothing was worked on."""
-    monkeypatch.setattr(gate, "TURN_S", 0.1)
+    monkeypatch.setattr(turns, "TURN_S", 0.1)
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:
         await goes_on.wait()

@@ -4,12 +4,13 @@ import asyncio
 import base64
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from footfall_api.settings import ApiSettings
+from footfall_api.settings import ApiSettings, DatabaseSettings
 from footfall_api.tokens import new_token
 from footfall_testing.city import Api, City
 
@@ -209,6 +210,33 @@ def test_one_client_never_has_all_of_the_database(database: str) -> None:
     assert of({"limits": {"at_once": 7}}).at_once == 7
     with Api(settings(database)) as api:
         assert api.app.state.clients.of(VISITOR).turns._value == 3
+
+
+def test_a_page_never_has_all_of_the_database(city: City, database: str) -> None:
+    """It asks five things at a time, which get as many connections as the client may have."""
+    city.counter("markt")
+    config = settings(database).model_copy(update={"database": DatabaseSettings(dsn=database, pool_size=3)})  # type: ignore[arg-type]
+    had = most = 0
+    with Api(config) as api:
+        pool = api.app.state.pool
+        connection = pool.connection
+
+        @asynccontextmanager
+        async def counted(*words: Any, **more: Any) -> AsyncIterator[Any]:
+            nonlocal had, most
+            async with connection(*words, **more) as one:
+                had += 1
+                most = max(most, had)
+                await asyncio.sleep(0.05)
+                try:
+                    yield one
+                finally:
+                    had -= 1
+
+        pool.connection = counted
+        answer = api.request("GET", "/station/markt", client=VISITOR, headers={"Accept": "text/html"})
+
+    assert (answer.status_code, most) == (200, 2)
 
 
 def test_refusals_are_counted_by_their_reason_and_by_nothing_that_clients_choose(strict: Api) -> None:

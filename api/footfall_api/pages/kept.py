@@ -7,9 +7,12 @@ still be used, else waits so long and goes without. The making goes on meanwhile
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
+
+from footfall_api.turns import turn
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +57,11 @@ class Kept:
             return made.value
         making = self._making.get(key)
         if making is None and now >= self._not_before.get(key, now):
-            making = self._making[key] = asyncio.create_task(self._make(key, make))
+            # Nobody's work, and of nobody's connections: it is for all, and whoever asked first may be busy otherwise.
+            making = self._making[key] = asyncio.create_task(self._make(key, make), context=Context())
         if made is None and making is not None:
-            await asyncio.wait({making}, timeout=self._patience_s)
+            with turn().waiting():
+                await asyncio.wait({making}, timeout=self._patience_s)
             made = self._good(key, self.now())
         return None if made is None else made.value
 

@@ -19,6 +19,7 @@ from footfall_api.publication_words import sentences
 from footfall_api.question import Dimension
 from footfall_api.ranges import FAR_S
 from footfall_api.remarks import FOREVER_S, exclusions_of, read_remarks
+from footfall_api.shared import Shared
 from footfall_api.sta.edges import Calendar
 from footfall_api.sta.model import Entity, Names, Stream, direction_sets, entities_of, stream_id
 from footfall_api.stations import Station, read_stations
@@ -80,14 +81,14 @@ class Source:
         self._calendar = Calendar()
         self._city: City | None = None
         self._read_s = -FAR_S
-        self._reading = asyncio.Lock()
+        self._reading = Shared()
 
     async def city(self) -> City:
         """The city, at most a few seconds old."""
-        async with self._reading:
+        async with self._reading.held():
             now_s = int(self._clock().timestamp())
             if self._city is None or not 0 <= now_s - self._read_s < KEPT_S:
-                async with snapshot(self._pool) as connection:
+                async with snapshot(self._pool, for_all=True) as connection:
                     self._city = await self._read(connection, now_s)
                 self._read_s = now_s
             return self._city

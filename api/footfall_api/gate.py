@@ -209,20 +209,22 @@ class Gate:
                 sending.limit = limit
                 with turn.here():
                     await self._app(scope, receive, sending)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            if not sending.begun:
+        except Exception as error:
+            is_late = isinstance(error, TimeoutError) and limit.expired()
+            if is_late and not sending.begun:
                 raise Problem(
                     HTTPStatus.SERVICE_UNAVAILABLE,
                     "this took too long; ask for less time or a coarser resolution",
                     kind="took-too-long",
                     headers={"Retry-After": "60"},
                 ) from None
-            self._telemetry.refused.labels("does-not-read" if sending.waits else "took-too-long").inc()
-            await _cut(scope)
-        except ConnectionAbortedError:  # a live stream's client does not read; it has been counted
-            await _cut(scope)
+            if is_late:
+                self._telemetry.refused.labels("does-not-read" if sending.waits else "took-too-long").inc()
+            if sending.begun and not sending.is_whole:
+                await _cut(scope)
+            # A live stream's client that does not read has been counted; all else is for the log.
+            if not (is_late or isinstance(error, ConnectionAbortedError)):
+                raise
         finally:
             turn.end()
 
@@ -237,6 +239,8 @@ class Sending:
         self.limit: asyncio.Timeout | None = None
         self.begun = False
         """Whether a problem cannot be said any more."""
+        self.is_whole = False
+        """Whether the last piece has gone out."""
         self.waits = False
         """For the client to take a piece."""
 
@@ -252,6 +256,7 @@ class Sending:
         self.waits = True
         await self._send(message)
         self.waits = False
+        self.is_whole = is_last
         self._allow(None)
         if not (is_last or self._live):
             await self._turn.begin()
@@ -324,7 +329,7 @@ async def _cut(scope: Scope) -> None:
     """
     abort: Callable[[], None] | None = scope.get("state", {}).get(ABORT_KEY)
     if abort is None:
-        raise ConnectionAbortedError("the client does not read")
+        raise ConnectionAbortedError("the answer is not whole")
     abort()
     with suppress(asyncio.CancelledError):
         await asyncio.sleep(0)  # until the server knows

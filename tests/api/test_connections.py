@@ -1,18 +1,28 @@
 """The API's server over real connections: who says nothing or nonsense, who does not read, who comes too often."""
 
+import asyncio
 import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
+from uvicorn import Config, Server
 
 from footfall_api import connections
+from footfall_api.app import ShareAnswers
+from footfall_api.clients import Clients
+from footfall_api.connections import protocol_of
+from footfall_api.gate import Gate
+from footfall_api.settings import ApiSettings
+from footfall_api.telemetry import Telemetry
+from footfall_api.tokens import Tokens
 from footfall_testing.city import City
 from footfall_testing.processes import ApiProcess
 from footfall_testing.waiting import wait_until
@@ -125,19 +135,66 @@ def test_nothing_is_taken_for_a_second_request_that_was_the_first_ones_body(serv
     assert b"markt" not in answer
 
 
-def test_who_still_sends_a_body_after_the_answer_is_hung_up_on(served: ApiProcess) -> None:
-    """The answer to a browser's question needs no body to be read: its connection would wait for the rest for ever."""
-    asked = b"OPTIONS /x HTTP/1.1\r\nHost: a\r\nOrigin: https://e\r\nAccess-Control-Request-Method: GET\r\n"
-    with closing(connect(served)) as connection:
-        connection.settimeout(3 * connections.KEEP_ALIVE_S)
-        connection.sendall(asked + b"Content-Length: 1000000000\r\n\r\n")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        with suppress(OSError):
-            connection.sendall(b"x")
-        rest(connection)
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to an application of the test's own, over our protocol."""
+    settings = ApiSettings.model_validate({"http": {"trusted_proxies": []}})
+    config = Config(app, http=protocol_of(settings, Telemetry()), log_config=None, lifespan="off", timeout_keep_alive=1)
+    server = Server(config)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            server.should_exit = True
+            await task
 
-    whole = asked + b"Content-Length: 1\r\n\r\nx"
-    assert said(served, whole + GET).count(b"HTTP/1.1 200 ") == 2, "a body that came with its head is no hindrance"
+
+def test_who_still_sends_a_body_after_the_answer_is_hung_up_on() -> None:
+    """The answer to a browser's question needs no body to be read: its connection would wait for the rest for ever."""
+
+    async def never(*_: Any) -> None:
+        raise AssertionError
+
+    app = ShareAnswers(never, allow_origins=["*"])
+    asked = b"OPTIONS /x HTTP/1.1\r\nHost: a\r\nOrigin: https://e\r\nAccess-Control-Request-Method: GET\r\n"
+
+    async def ask() -> None:
+        async with serving(app) as (reader, writer):
+            writer.write(asked + b"Content-Length: 1000000000\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            writer.write(b"x")
+            with suppress(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), 10)
+        async with serving(app) as (reader, writer):
+            writer.write(asked + b"Content-Length: 1\r\n\r\nx" + asked + b"\r\n")
+            found = await asyncio.wait_for(reader.read(), 10)
+            assert found.count(b"HTTP/1.1 200 ") == 2, "a body that came with its head is no hindrance"
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_half_an_answer_is_none_in_any_version(version: bytes) -> None:
+    """What broke in the middle ends with a reset: to HTTP/1.0 a connection that is closed is the end of the answer."""
+
+    async def broken(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise ZeroDivisionError
+
+    settings = ApiSettings()
+    app = Gate(broken, settings, Tokens(), Clients(settings.limits, 1), Telemetry())
+
+    async def ask() -> None:
+        async with serving(app) as (reader, writer):
+            writer.write(b"GET / HTTP/%s\r\nHost: a\r\n\r\n" % version)
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), 10)
+
+    asyncio.run(ask())
 
 
 def test_requests_may_follow_each_other_on_a_connection(served: ApiProcess) -> None:

@@ -274,6 +274,22 @@ def test_half_an_answer_that_does_not_go_on_ends_with_its_connection(
         asyncio.run(House(app).ask(send=stuck))
 
 
+@pytest.mark.parametrize("pieces", [0, 2, 3])
+def test_an_answer_that_breaks_in_the_middle_ends_with_its_connection(pieces: int) -> None:
+    """To HTTP/1.0 a connection that ends is the end of the answer. A whole one is not cut, whatever comes after it."""
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        for place in range(pieces):
+            await send(piece(last=place == 2) if place else START)
+        raise ZeroDivisionError
+
+    cut: list[bool] = []
+    with pytest.raises(ZeroDivisionError):  # the server writes it to the log
+        asyncio.run(House(app).ask(state={ABORT_KEY: lambda: cut.append(True)}))
+
+    assert cut == [True] * (pieces == 2)
+
+
 def test_a_live_stream_lasts_and_takes_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits for news most of the time; that is no work, and no time is too long."""
 

@@ -45,6 +45,7 @@ from footfall_api.publication import publication_of, rules_of_doors, unknown_sta
 from footfall_api.question import Format, nearest
 from footfall_api.secured import SecureAnswers
 from footfall_api.settings import ApiSettings
+from footfall_api.shared import Shared
 from footfall_api.stations import read_stations
 from footfall_api.telemetry import MeasureRequests, Telemetry
 
@@ -94,6 +95,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     app.state.clients = Clients(settings.limits, settings.at_once)
     app.state.seats = Seats(settings.limits.live_per_client, settings.limits.live)
     app.state.pool = new_pool(settings.database)
+    app.state.beside = Shared()
     app.state.rules = publication_of(settings.publication)
     # What is for everybody to watch: the token lifts nothing here, `local` does.
     shown = app.state.shown = rules_of_doors(settings)

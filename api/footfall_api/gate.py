@@ -52,8 +52,11 @@ ABORT_KEY: Final = "footfall.abort"
 _ANY_NAME: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """What machines ask that watch over this one, by whatever name they know it."""
 
+_ALIVE: Final = "/healthz"
+"""Is answered at once, also to a monitor whose address has used up what there is for it."""
+
 _STATIC: Final = "/static/"
-"""Files of the pages: a page has many, and browsers keep them. They are no requests of a client, but work."""
+"""Files of the pages: a page has many, and browsers keep them. They are ready, packed and cost next to nothing."""
 
 _HOST: Final = re.compile(r"(?P<name>[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?", re.ASCII)
 
@@ -168,7 +171,8 @@ class Gate:
             if scope[OPERATOR_KEY]:
                 return None
             note_wrong(account, self._clock(), client, scope["path"])
-        return None if scope.get(LOCAL_KEY, False) and not self._loopback else account
+        is_free = scope["path"] == _ALIVE or (scope.get(LOCAL_KEY, False) and not self._loopback)
+        return None if is_free else account
 
     @contextmanager
     def _seated(self, account: Account | None, scope: Scope) -> Iterator[None]:
@@ -196,12 +200,14 @@ class Gate:
         Raises:
             Problem: there is none left, or it took too long.
         """
+        if scope["path"].startswith(_STATIC):
+            account = None
         turn = Turn(account, self._clock)
         sending = Sending(send, turn)
         if account is not None:
-            now_s, number = self._clock(), 0 if scope["path"].startswith(_STATIC) else 1
-            _check_left(account, number, now_s)
-            account.requests.take(number, now_s)
+            now_s = self._clock()
+            _check_left(account, now_s)
+            account.requests.take(1, now_s)
             await turn.wait()
         limit = asyncio.timeout(ANSWER_S)
         try:
@@ -289,13 +295,13 @@ def _closing(send: Send) -> Send:
     return closing
 
 
-def _check_left(account: Account, number: int, now_s: float) -> None:
-    """Make sure that a client has so many requests and some work left.
+def _check_left(account: Account, now_s: float) -> None:
+    """Make sure that a client has a request and some work left.
 
     Raises:
         Problem: when there is again, and what to do instead.
     """
-    if number and (wait_s := account.requests.wait_s(number, now_s)):
+    if wait_s := account.requests.wait_s(1, now_s):
         raise _later("too-many-requests", "these are too many requests", wait_s)
     if wait_s := account.work.wait_s(0, now_s):
         raise _later("too-much-work", "your questions have taken more time than there is for one client", wait_s)

@@ -1,8 +1,9 @@
 """What machines that watch over the API ask: does it live, can it answer, how is it doing."""
 
+import asyncio
 import logging
 from http import HTTPStatus
-from typing import Literal
+from typing import Final, Literal
 
 import psycopg
 from fastapi import APIRouter, Request
@@ -12,11 +13,14 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from footfall_api.access import NO_STORE, SECURITY, check_here_or_operator
-from footfall_api.database import missing_tables
+from footfall_api.database import missing_tables, own_snapshot
 from footfall_api.describe import METRICS_RESPONSES, problems_of
 from footfall_api.problems import Problem
 
 log = logging.getLogger(__name__)
+
+_WAIT_S: Final = 2
+"""How long the database may take: monitors do not wait long."""
 
 router = APIRouter(tags=["operation"])
 
@@ -50,16 +54,29 @@ async def readyz(request: Request) -> Response:
 
 async def _obstacle(request: Request) -> str | None:
     try:
-        async with request.app.state.pool.connection(timeout=2) as connection:
+        async with request.app.state.pool.connection(timeout=_WAIT_S) as connection:
             missing = await missing_tables(connection)
     except PoolTimeout:
-        return "the database cannot be reached"
+        return None if await _is_there(request) else "the database cannot be reached"
     except psycopg.Error as error:
         log.warning("the database is not ready: %s", error)
         return "the database cannot be asked; the log says why"
     if missing:
         return f"the database has not been set up (footfall-ingest migrate); missing: {', '.join(missing)}"
     return None
+
+
+async def _is_there(request: Request) -> bool:
+    """Whether the database can be reached although the pool has no connection left: one of its own shows it.
+
+    Else whoever keeps them all busy would have the API taken for one that is out of order. One at a time: anybody asks.
+    """
+    state = request.app.state
+    try:
+        async with state.beside.held(), asyncio.timeout(_WAIT_S), own_snapshot(state.settings.database):
+            return True
+    except (psycopg.Error, OSError):
+        return False
 
 
 @router.get(

@@ -356,6 +356,32 @@ def test_files_of_pages_and_what_is_asked_from_within_are_not_counted() -> None:
     assert [asyncio.run(house.ask())[0]["status"] for _ in range(2)] == [200, 429]
 
 
+@pytest.mark.parametrize("path", ["/static/0123/js/now.js", "/healthz"])
+def test_files_of_pages_and_the_sign_of_life_wait_for_nothing(path: str) -> None:
+    """Neither for a turn behind questions that take long, nor for work to come back."""
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        if scope["path"] != path:
+            await goes_on.wait()
+        house.now += 100
+        await send(START)
+        await send(piece())
+        await send(piece(last=True))
+
+    house = House(app, at_once=1, work_s=1, work_s_per_minute=1)
+    goes_on = asyncio.Event()
+
+    async def both() -> list[Any]:
+        asking = asyncio.create_task(house.ask())
+        await asyncio.sleep(0)
+        answers = [await house.ask(path) for _ in range(2)]
+        goes_on.set()
+        return [*answers, await asking, await house.ask(path), await house.ask()]
+
+    found = [sent[0]["status"] for sent in asyncio.run(asyncio.wait_for(both(), 5))]
+    assert found == [200, 200, 200, 200, 429]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "kind"),
     [

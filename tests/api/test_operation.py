@@ -65,6 +65,15 @@ def test_without_a_database_alive_but_not_ready(no_database: ApiSettings) -> Non
             assert "nirgends" not in response.text, "where the database is nobody needs to know"
 
 
+def test_busy_is_ready(database: str) -> None:
+    """All connections of the pool are taken; the database is there all the same."""
+    with Api(ApiSettings(database=DatabaseSettings(dsn=database, pool_size=2))) as api:
+        taken = [api.run(api.app.state.pool.getconn()) for _ in range(2)]
+        assert api.get("/readyz").status_code == 200
+        for connection in taken:
+            api.run(api.app.state.pool.putconn(connection))
+
+
 def test_without_tables_not_ready(blank_database: str) -> None:
     """The reason names what is missing and how it is made."""
     with Api(ApiSettings(database=DatabaseSettings(dsn=blank_database))) as api:

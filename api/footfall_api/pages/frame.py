@@ -364,10 +364,13 @@ UNKNOWN: Final = Page("unknown", _unknown, in_nav=False)
 
 
 async def unknown(request: Request) -> Response | None:
-    """What a browser is told of an address that is none, in the language of its path; None if it was no browser."""
+    """What a browser is told of an address that is none, in the language of its path.
+
+    None: it was no browser, or was to be data or a file, of which nobody looks at a page.
+    """
     pages: Pages = request.app.state.pages
     path = request.scope["path"].removeprefix(base_of(request))
-    if path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
+    if path.startswith(("/api/", "/static/")) or "text/html" not in request.headers.get("Accept", ""):
         return None
     first = path.removeprefix("/").split("/")[0]
     language = first if first in LANGUAGES[1:] else LANGUAGES[0]

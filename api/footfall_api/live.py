@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -134,7 +134,11 @@ class EventStream(Response):
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until somebody leaves."""
+        """Send events until somebody leaves.
+
+        Raises:
+            ConnectionAbortedError: the client does not read.
+        """
         try:
             with _telling(self._seats, self._telemetry), self._seats.taking(self._client):
                 await self._follow(receive, send)
@@ -150,8 +154,10 @@ class EventStream(Response):
         finally:
             leaving.cancel()
             sending.cancel()
-            with suppress(asyncio.CancelledError, OSError):  # OSError: the client went away in the middle of an event
-                await sending
+            [ended] = await asyncio.gather(sending, return_exceptions=True)
+        # The gate cuts off who does not read; who went away in the middle of an event needs nothing more.
+        if isinstance(ended, Exception) and not _is_gone(ended):
+            raise ended
 
     async def _send_events(self, send: Send) -> None:
         with self._feed.subscribe(self._stations) as subscription:
@@ -163,6 +169,10 @@ class EventStream(Response):
                 self._telemetry.live_dropped.inc()
                 raise ConnectionAbortedError("the client does not read") from None
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, ConnectionAbortedError)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -418,7 +418,7 @@ def test_the_first_board_is_not_said_twice(city: City, api: Api, monkeypatch: py
 
 
 def test_a_client_that_does_not_read_is_let_go(city: City, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its subscription goes with it, and it is counted."""
+    """Its subscription goes with it, it is counted, and whoever has its connection hears that it is to be cut."""
     monkeypatch.setattr(live, "SEND_TIMEOUT_S", 0.05)
     city.counter("markt")
     feed: BoardFeed = api.app.state.feed
@@ -431,7 +431,8 @@ def test_a_client_that_does_not_read_is_let_go(city: City, api: Api, monkeypatch
         if message["type"] == "http.response.body":
             await asyncio.sleep(60)
 
-    api.run(asyncio.wait_for(EventStream(feed, None, api.telemetry, Seats(1, 1))({}, receive, send), 30))
+    with pytest.raises(ConnectionAbortedError):
+        api.run(asyncio.wait_for(EventStream(feed, None, api.telemetry, Seats(1, 1))({}, receive, send), 30))
 
     assert feed.watchers == 0
     assert api.telemetry.registry.get_sample_value("footfall_live_dropped_clients_total") == 1

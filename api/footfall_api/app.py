@@ -60,6 +60,12 @@ _WITH_DATA: Final = ("/api/", routes_files.PREFIX)
 _NOT_SHARED: Final = frozenset({"/metrics", "/api/v1/operations"})
 """What a site whose page is open on the operator's machine could otherwise read there."""
 
+_FROM_ELSEWHERE: Final = ("Cache-Control", "If-Modified-Since", "If-None-Match", "If-Range", "Last-Event-ID", "Range")
+"""Headers that scripts of other sites may send, besides those that they always may: all that reading needs.
+
+No token: a page in the operator's browser could send wrong ones until the right one is not listened to any more.
+"""
+
 _CLOSE_WITHIN_S: Final = 1
 """How long connections that are in use may take to come back when the API stops."""
 
@@ -138,7 +144,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
         ShareAnswers,
         allow_origins=["*"],
         allow_methods=["GET", "HEAD"],
-        allow_headers=["*"],
+        allow_headers=_FROM_ELSEWHERE,
         expose_headers=[
             "ETag", "Last-Modified", "Link", "Content-Disposition", "Content-Range", "Accept-Ranges", "Retry-After",
         ],

@@ -93,13 +93,26 @@ def test_a_page_elsewhere_may_read_and_nothing_else(api: Api, method: str, statu
     asked = {
         "Origin": "https://page.example",
         "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": "authorization",
+        "Access-Control-Request-Headers": "if-none-match, range,accept",
     }
     response = api.request("OPTIONS", "/api/v1/stations", headers=asked)
 
     assert response.status_code == status
     assert response.headers["Access-Control-Allow-Methods"] == "GET, HEAD"
     assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+def test_a_page_elsewhere_tries_no_tokens(api: Api) -> None:
+    """In the operator's browser it would try them from the operator's address, until none is listened to."""
+    asked = {
+        "Origin": "https://page.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    response = api.request("OPTIONS", "/api/v1/stations", headers=asked)
+
+    assert response.status_code == 400
+    assert "authorization" not in response.headers["Access-Control-Allow-Headers"].lower()
 
 
 def test_how_the_machine_is_doing_is_not_for_pages_elsewhere(api: Api) -> None:

@@ -1,5 +1,6 @@
 """Addresses of the internet, as people write them and as clients have them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -7,6 +8,8 @@ from typing import Final
 Network = IPv4Network | IPv6Network
 
 _SUBSCRIBER_BITS: Final = 64
+
+_HOST: Final = re.compile(r"(?P<name>[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?", re.ASCII)
 
 UNKNOWN: Final = "unknown"
 """All clients whose address nobody can tell are one."""
@@ -29,6 +32,15 @@ def address_of(text: str | None) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
+def name_of(text: str) -> str | None:
+    """The name or the address that a server is asked as, in a ``Host``: small, without port, brackets and last dot.
+
+    None: there is none in it.
+    """
+    found = _HOST.fullmatch(text)
+    return found["name"].strip("[]").rstrip(".").lower() if found else None
 
 
 def client_key(text: str | None) -> str:

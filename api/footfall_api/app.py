@@ -153,7 +153,7 @@ def create_app(settings: ApiSettings, *, clock: Callable[[], datetime] = utc_now
     policy = app.state.pages.headers["Content-Security-Policy"]
     app.add_middleware(SecureAnswers, public_url=settings.http.public_url, static_policy=policy)
     app.add_middleware(MeasureRequests, telemetry=telemetry)
-    app.add_middleware(BehindProxies, trusted=settings.http.proxies, names=settings.http.names)
+    app.add_middleware(BehindProxies, trusted=settings.http.proxies)
     return app
 
 

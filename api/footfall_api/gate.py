@@ -11,7 +11,6 @@ within `SEND_S` is let go.
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,10 +21,10 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from footfall_api.access import OPERATOR_KEY, bearer, note_wrong, refuse_guessing
-from footfall_api.addresses import client_key
+from footfall_api.addresses import client_key, name_of
 from footfall_api.clients import Account, Clients, FullError, Seats
 from footfall_api.problems import Problem
-from footfall_api.proxies import LOCAL_KEY
+from footfall_api.proxies import ANY_NAME, LOCAL_KEY
 from footfall_api.settings import ApiSettings
 from footfall_api.telemetry import INNER_KEY, Telemetry, is_live
 from footfall_api.tokens import Tokens
@@ -49,16 +48,11 @@ SEND_S: Final = 30.0
 ABORT_KEY: Final = "footfall.abort"
 """In the state of a request: how its connection is cut. See `connections`."""
 
-_ANY_NAME: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What machines ask that watch over this one, by whatever name they know it."""
-
 _ALIVE: Final = "/healthz"
 """Is answered at once, also to a monitor whose address has used up what there is for it."""
 
 _STATIC: Final = "/static/"
 """Files of the pages: a page has many, and browsers keep them. They are ready, packed and cost next to nothing."""
-
-_HOST: Final = re.compile(r"(?P<name>[\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?", re.ASCII)
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -141,13 +135,12 @@ class Gate:
         sent = next((value for name, value in scope["headers"] if name == b"host"), None)
         if sent is None:  # only HTTP/1.0 has none
             return
-        found = _HOST.fullmatch(sent.decode("latin-1"))
-        if found is None:
+        name = name_of(sent.decode("latin-1"))
+        if name is None:
             raise Problem(
                 HTTPStatus.BAD_REQUEST, "the header Host is no name and no address of a server", kind="unknown-host"
             )
-        name = found["name"].strip("[]").rstrip(".").lower()
-        if not self._names or name in self._names or scope["path"] in _ANY_NAME or is_this_machine(name):
+        if not self._names or name in self._names or scope["path"] in ANY_NAME or is_this_machine(name):
             return
         raise Problem(
             HTTPStatus.MISDIRECTED_REQUEST,

@@ -53,7 +53,7 @@ class HttpSettings(Section):
     def names(self) -> frozenset[str]:
         """Under which names it may be asked, in small letters and without brackets; none: under any."""
         own = urlsplit(self.public_url).hostname
-        return frozenset({own, *(name.strip("[]").lower() for name in self.hosts)}) if own else frozenset()
+        return frozenset(name.strip("[]").rstrip(".").lower() for name in (own, *self.hosts)) if own else frozenset()
 
     @field_validator("public_url")
     @classmethod

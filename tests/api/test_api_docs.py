@@ -99,7 +99,7 @@ def test_every_attribute_of_an_entity_is_explained() -> None:
 def test_every_metric_is_explained(api: Api) -> None:
     """What /metrics answers is in the table of metrics."""
     table = TEXT.split("| metric | meaning |")[1]
-    names = re.findall(r"^# TYPE (\S+)(?<!_created) ", api.get("/metrics").text, re.MULTILINE)
+    names = re.findall(r"^# TYPE (\S+)(?<!_created) ", api.figures(), re.MULTILINE)
 
     assert len(names) > 5
     for name in names:

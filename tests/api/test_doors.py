@@ -222,7 +222,7 @@ def walk(api: Api, files: Path) -> Iterator[tuple[str, str]]:
     paths: list[tuple[str, dict[str, str]]] = [
         *(("/", {}), ("/kiosk", {}), ("/zaehlstelle/markt", {}), ("/vergleich", {}), ("/bericht", {}), ("/daten", {})),
         *(("/messung", {}), ("/api/v1/stations", {}), ("/api/v1/privacy", {}), ("/api/v1/remarks", {})),
-        *(("/catalog.ttl", {}), ("/catalog.jsonld", {}), ("/catalog.rdf", {}), ("/openapi.json", {}), ("/metrics", {})),
+        *(("/catalog.ttl", {}), ("/catalog.jsonld", {}), ("/catalog.rdf", {}), ("/openapi.json", {})),
         *(
             ("/api/v1/counts", {**when, "resolution": resolution, "format": format_, **split, "tz": "Europe/Berlin"})
             for resolution in ("15min", "30min", "1h", "1d", "1w", "1mo", "1y")
@@ -244,6 +244,7 @@ def walk(api: Api, files: Path) -> Iterator[tuple[str, str]]:
         assert response.status_code in {200, 307, 303, 404}, (path, query, response.text)
         yield f"{path} {query}", response.text
     board = api.run(api.app.state.feed.current())
+    yield "/metrics", api.figures()
     yield "the board", json.dumps(board.as_json())
     for file in files.rglob("*"):
         if file.is_file():

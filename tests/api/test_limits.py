@@ -15,6 +15,8 @@ from footfall_api.tokens import new_token
 from footfall_testing.city import Api, City
 
 HERE, VISITOR, OTHER = "127.0.0.1", "203.0.113.7", "2001:db8:0:1::1"
+OWN_NAME = {"Host": "localhost:8000"}
+"""How this machine's own programs ask."""
 TOKEN, LINE = new_token()
 SECOND = "another-token-that-somebody-chose"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -63,12 +65,12 @@ def test_everybody_has_requests_of_their_own(strict: Api) -> None:
 
 def test_this_machine_asks_as_much_as_it_likes_unless_told_otherwise(strict: Api, database: str) -> None:
     """As in the demo. What comes through a proxy on it is not this machine."""
-    assert statuses(strict, 9, HERE) == [200] * 9
+    assert statuses(strict, 9, HERE, **OWN_NAME) == [200] * 9
     proxied = {"X-Forwarded-For": VISITOR}
     assert statuses(strict, 4, HERE, **proxied) == [200, 200, 200, 429]
     assert statuses(strict, 4, HERE, **{"X-Forwarded-For": f"1.2.3.4, {HERE}, {OTHER}"}) == [200, 200, 200, 429]
     with Api(settings(database, requests=2, requests_per_minute=0.01, loopback=True)) as told:
-        assert statuses(told, 3, HERE) == [200, 200, 429]
+        assert statuses(told, 3, HERE, **OWN_NAME) == [200, 200, 429]
 
 
 def test_nobody_gets_more_by_claiming_to_be_somebody_else(strict: Api) -> None:
@@ -129,11 +131,17 @@ def test_who_guesses_is_not_listened_to_any_more(
 
 def test_figures_are_for_the_machine_itself_and_the_operator(strict: Api) -> None:
     """A stranger is not told how it is doing, nor a page that is open in a browser on it."""
-    for client, headers in ((VISITOR, {}), (HERE, {"X-Forwarded-For": VISITOR}), (HERE, {"X-Forwarded-For": HERE})):
+    for client, headers in (
+        (VISITOR, {}),
+        (VISITOR, OWN_NAME),
+        (HERE, {"Host": "evil.example"}),
+        (HERE, OWN_NAME | {"X-Forwarded-For": VISITOR}),
+        (HERE, OWN_NAME | {"X-Forwarded-For": HERE}),
+    ):
         refused = strict.request("GET", "/metrics", client=client, headers=headers)
         assert (refused.status_code, refused.json()["type"]) == (401, "urn:footfall:problem:operator-only")
         assert "footfall_" not in refused.text
-    told = strict.request("GET", "/metrics", client=HERE, headers={"Origin": "https://page.example"})
+    told = strict.request("GET", "/metrics", client=HERE, headers=OWN_NAME | {"Origin": "https://page.example"})
 
     assert told.status_code == 200
     assert "Access-Control-Allow-Origin" not in told.headers
@@ -244,7 +252,7 @@ def test_refusals_are_counted_by_their_reason_and_by_nothing_that_clients_choose
     for path in ("/a", "/b", "/.env", "/c", "/d"):
         strict.request("GET", path, client=VISITOR)
     strict.request("GET", "/e", client=OTHER, headers={"Host": "a/b"})
-    figures = strict.request("GET", "/metrics").text
+    figures = strict.figures()
     found = dict(re.findall(r'^footfall_http_refused_total\{reason="([^"]+)"\} (\S+)$', figures, re.MULTILINE))
 
     assert found == {"too-many-requests": "2.0", "unknown-host": "1.0"}

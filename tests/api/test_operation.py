@@ -110,7 +110,7 @@ def test_metrics_are_readable_and_few(city: City, api: Api) -> None:
         api.get(path)
     api.request("BREW", "/api/v1/stations")
 
-    families = list(text_string_to_metric_families(api.get("/metrics").text))
+    families = list(text_string_to_metric_families(api.figures()))
     requests = {
         (s.labels["method"], s.labels["route"], s.labels["status"]): s.value
         for family in families

@@ -73,16 +73,19 @@ def test_what_is_found_is_an_address(said: list[str]) -> None:
 class Asked:
     """What an application sees behind `BehindProxies`."""
 
-    def __init__(self, names: tuple[str, ...] = ()) -> None:
+    def __init__(self) -> None:
         async def app(scope: object, *_: object) -> None:
             self.scope = scope
 
-        self._app = BehindProxies(app, OURS, names)  # type: ignore[arg-type]
+        self._app = BehindProxies(app, OURS)  # type: ignore[arg-type]
 
-    def by(self, peer: str, *headers: tuple[str, str]) -> dict[str, object]:
+    def by(self, peer: str, *headers: tuple[str, str], path: str = "/", version: str = "1.1") -> dict[str, object]:
         """What is noted of a request."""
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        scope = {"type": "http", "client": (peer, 5), "scheme": "http", "headers": raw}
+        scope = {
+            "type": "http", "http_version": version, "scheme": "http", "path": path,
+            "headers": raw, "client": (peer, 5),
+        }  # fmt: skip
         with pytest.raises(StopIteration):
             self._app(scope, None, None).send(None)  # type: ignore[arg-type]
         return scope
@@ -107,9 +110,16 @@ def test_the_scheme_is_what_our_proxy_says(peer: str, headers: list[tuple[str, s
     ("peer", "headers", "here"),
     [
         ("127.0.0.1", [("Host", "127.0.0.1:8000")], True),
-        ("::1", [], True),
+        ("::1", [("Host", "[::1]:8000")], True),
+        ("127.0.0.1", [("Host", "LOCALHOST.:8000")], True),
         ("127.0.0.1", [("Host", "zaehlung.example")], False),
-        ("127.0.0.1", [("Host", "ZAEHLUNG.example:443")], False),
+        ("127.0.0.1", [("Host", "zaehlung.example.")], False),
+        ("127.0.0.1", [("Host", "evil.example:8000")], False),
+        ("127.0.0.1", [("Host", "[2001:db8::1]:8000")], False),
+        ("127.0.0.1", [("Host", "0.0.0.0:8000")], False),
+        ("127.0.0.1", [("Host", "127.0.0.1/")], False),
+        ("127.0.0.1", [("X-Forwarded-Host", "zaehlung.example")], False),
+        (STRANGER, [("Host", "127.0.0.1:8000")], False),
         ("127.0.0.1", [("X-Forwarded-For", "127.0.0.1")], False),
         ("127.0.0.1", [("X-Forwarded-For", VISITOR)], False),
         ("127.0.0.1", [("Forwarded", "for=127.0.0.1")], False),
@@ -121,15 +131,18 @@ def test_the_scheme_is_what_our_proxy_says(peer: str, headers: list[tuple[str, s
 )
 def test_this_machine_itself_comes_through_no_proxy(peer: str, headers: list[tuple[str, str]], here: bool) -> None:
     """Nothing that is claimed makes one local, and what came through a proxy never is."""
-    assert Asked(("zaehlung.example",)).by(peer, *headers)[LOCAL_KEY] is here
+    own_name = [] if "Host" in dict(headers) else [("Host", "127.0.0.1")]
+    assert Asked().by(peer, *headers, *own_name)[LOCAL_KEY] is here
+    assert Asked().by(peer, *headers, *own_name, version="1.0")[LOCAL_KEY] is False, "so asks nginx by itself"
 
 
 def test_a_proxy_that_does_not_say_for_whom_it_asks_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     """All its clients would have one account; the log says what it has to send."""
-    asked = Asked(("zaehlung.example",))
+    asked = Asked()
     with caplog.at_level(logging.WARNING):
         asked.by("127.0.0.1", ("Host", "127.0.0.1"))
         asked.by("127.0.0.1", ("Host", "zaehlung.example"), ("X-Forwarded-For", VISITOR))
+        asked.by("127.0.0.1", ("Host", "api:8000"), path="/readyz")
         assert caplog.records == []
         for _ in range(3):
             asked.by("127.0.0.1", ("Host", "zaehlung.example"))

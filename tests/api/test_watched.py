@@ -202,7 +202,7 @@ def test_nothing_of_it_is_on_the_port_for_everybody(own: Api, city: City, boxes:
     city.counter("saal")
     boxes.status("nord")
     boxes.report("nord", "saal-1", own.now - timedelta(hours=12), 60)
-    public = own.get("/metrics").text
+    public = own.figures()
 
     assert one(told(own), "footfall_station_coverage_ratio", station="saal") is not None
     for word in ("saal", "nord", "1.2.3", "footfall_node", "footfall_sensor", "footfall_station", "footfall_state"):

@@ -12,7 +12,7 @@ import psycopg
 from fastapi import FastAPI
 
 from footfall_api.app import create_app
-from footfall_api.settings import ApiSettings
+from footfall_api.settings import ApiSettings, LimitsSettings
 from footfall_api.telemetry import Telemetry
 from footfall_ingest.rollup import roll_up
 from footfall_testing.waiting import wait_until
@@ -178,9 +178,14 @@ class City:
 
 
 class Api:
-    """The API without a network: requests go straight into the application, whose clock stands at `now`."""
+    """The API without a network: requests go straight into the application, whose clock stands at `now`.
+
+    Tests may ask as often as they like where the settings say nothing of limits.
+    """
 
     def __init__(self, settings: ApiSettings) -> None:
+        if "limits" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"limits": LimitsSettings(requests=0, work_s=0)})
         self.now = NOW
         self.app: FastAPI = create_app(settings, clock=lambda: self.now)
         # By the name that it has, for others it does not answer.
@@ -211,7 +216,7 @@ class Api:
         return self.request("GET", path, headers=headers, params={k.rstrip("_"): v for k, v in params.items()})
 
     def request(self, method: str, path: str, *, client: str = "127.0.0.1", **words: Any) -> httpx.Response:
-        """The answer to any request of the address `client`; this machine's own are not limited."""
+        """The answer to any request of the address `client`, by the name ``footfall.test`` unless `Host` is given."""
 
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(client, 50000))
@@ -221,6 +226,12 @@ class Api:
 
         found: httpx.Response = self.run(ask())
         return found
+
+    def figures(self) -> str:
+        """What ``/metrics`` tells this machine itself."""
+        told = self.get("/metrics", headers={"Host": "127.0.0.1"})
+        assert told.status_code == 200, told.text
+        return told.text
 
     def until(self, condition: Callable[[], T], *, timeout: float = 20, what: str = "") -> T:
         """Let the application run until `condition` returns something true; `timeout` in seconds."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall_api import gate, turns
-from footfall_api.clients import Clients
+from footfall_api.clients import Clients, Seats
 from footfall_api.gate import ABORT_KEY, MAX_ADDRESS, MAX_HEAD, Gate
 from footfall_api.proxies import LOCAL_KEY
 from footfall_api.settings import ApiSettings
@@ -168,7 +168,7 @@ def test_who_is_sent_to_holds_up_nobody_else_of_the_same_house() -> None:
 def test_only_so_many_answers_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """For each client as many as connections, also where a proxy's connections are nobody's; and so for all."""
 
-    class Few(gate.Seats):
+    class Few(Seats):
         """Six for all; the settings allow ten and more."""
 
         def __init__(self, each: int, _together: int) -> None:

@@ -6,13 +6,14 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from footfall_api.settings import ApiSettings, DatabaseSettings
 from footfall_api.tokens import new_token
-from footfall_testing.city import Api, City
+from footfall_testing.city import NOW, Api, City
 
 HERE, VISITOR, OTHER = "127.0.0.1", "203.0.113.7", "2001:db8:0:1::1"
 OWN_NAME = {"Host": "localhost:8000"}
@@ -223,7 +224,7 @@ def test_one_client_never_has_all_of_the_database(database: str) -> None:
 def test_a_page_never_has_all_of_the_database(city: City, database: str) -> None:
     """It asks five things at a time, which get as many connections as the client may have."""
     city.counter("markt")
-    config = settings(database).model_copy(update={"database": DatabaseSettings(dsn=database, pool_size=3)})  # type: ignore[arg-type]
+    config = settings(database).model_copy(update={"database": DatabaseSettings(dsn=database, pool_size=3)})
     had = most = 0
     with Api(config) as api:
         pool = api.app.state.pool
@@ -245,6 +246,28 @@ def test_a_page_never_has_all_of_the_database(city: City, database: str) -> None
         answer = api.request("GET", "/station/markt", client=VISITOR, headers={"Accept": "text/html"})
 
     assert (answer.status_code, most) == (200, 2)
+
+
+def test_one_connection_is_enough_for_every_answer(city: City, database: str) -> None:
+    """No question asks for a second one while it has the first: it would wait for itself."""
+    for name in ("markt", "saal"):
+        city.minutes(city.counter(name), NOW - timedelta(hours=3), 120, {0: 2})
+    time = "from=2026-06-01&to=2026-06-11"
+    with Api(settings(database, at_once=1)) as api:
+        for path in (
+            "/", "/station/markt", f"/vergleich?station=markt&station=saal&{time}", "/bericht", "/daten", "/messung",
+            "/kiosk", "/betrieb", "/en/operations", "/catalog.ttl", "/api/v1/stations", "/api/v1/areas",
+            f"/api/v1/counts?{time}&resolution=1h&format=csv", f"/api/v1/stations/markt/counts?{time}&resolution=1d",
+            f"/api/v1/stations/markt/compare?{time}", f"/api/v1/stations/markt/totals?{time}",
+            "/api/v1/stations/markt/profile", "/api/v1/stations/markt/before-after?before=2026-06-09&weeks=1",
+            "/api/v1/remarks", "/api/v1/privacy", f"/api/v1/ngsi-ld?resolution=1h&{time}", "/api/v1/operations",
+            "/sta/v1.1/Things?$expand=Datastreams", "/sta/v1.1/Observations?$top=100", "/readyz",
+        ):  # fmt: skip
+            headers = {"Accept": "text/html,*/*"} | (
+                password(TOKEN) if "operations" in path or path == "/betrieb" else {}
+            )
+            answer = api.run(asyncio.wait_for(api.asking("GET", path, client=VISITOR, headers=headers), 30))
+            assert answer.status_code == 200, (path, answer.text)
 
 
 def test_refusals_are_counted_by_their_reason_and_by_nothing_that_clients_choose(strict: Api) -> None:

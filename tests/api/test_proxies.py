@@ -82,7 +82,7 @@ class Asked:
     def by(self, peer: str, *headers: tuple[str, str], path: str = "/", version: str = "1.1") -> dict[str, object]:
         """What is noted of a request."""
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        scope = {
+        scope: dict[str, object] = {
             "type": "http", "http_version": version, "scheme": "http", "path": path,
             "headers": raw, "client": (peer, 5),
         }  # fmt: skip

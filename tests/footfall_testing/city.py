@@ -217,15 +217,15 @@ class Api:
 
     def request(self, method: str, path: str, *, client: str = "127.0.0.1", **words: Any) -> httpx.Response:
         """The answer to any request of the address `client`, by the name ``footfall.test`` unless `Host` is given."""
-
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(client, 50000))
-            async with httpx.AsyncClient(transport=transport, base_url=self._base) as asking:
-                words["params"] = words.get("params") or None
-                return await asking.request(method, path, **words)
-
-        found: httpx.Response = self.run(ask())
+        found: httpx.Response = self.run(self.asking(method, path, client=client, **words))
         return found
+
+    async def asking(self, method: str, path: str, *, client: str = "127.0.0.1", **words: Any) -> httpx.Response:
+        """The same, to be run in the application's loop."""
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(client, 50000))
+        async with httpx.AsyncClient(transport=transport, base_url=self._base) as asking:
+            words["params"] = words.get("params") or None
+            return await asking.request(method, path, **words)
 
     def figures(self) -> str:
         """What ``/metrics`` tells this machine itself."""

@@ -36,6 +36,58 @@ def test_only_the_oldest_is_sent_again() -> None:
     assert under_way.due(31) is None
 
 
+def resends(under_way: Window, until_s: int, *, refused: set[int], every_s: int = 1) -> list[tuple[int, int]]:
+    """(second, report) of what is sent again; a notice answers each, and covers it unless it is refused."""
+    sent = []
+    for second in range(0, until_s, every_s):
+        while (due := under_way.due(second)) is not None:
+            sent.append((second, due))
+            under_way.sent(due, second)
+            under_way.taken(due)
+            under_way.noticed(second)
+            if due not in refused:
+                under_way.committed([due])
+    return sent
+
+
+def test_one_that_is_refused_does_not_hold_up_those_behind_it() -> None:
+    """Ingest answers and does not take the oldest: after three tries the lost ones behind it are sent again at once."""
+    under_way = window(1, 2, 3)
+    under_way.noticed(0)
+
+    sent = resends(under_way, 3600, refused={1})
+
+    assert sent[:5] == [(30, 1), (90, 1), (210, 1), (210, 2), (210, 3)]
+    assert {report for _, report in sent[5:]} == {1}
+    assert len(under_way) == 1
+
+
+def test_a_window_of_refused_ones_stays_bounded() -> None:
+    """However many are refused: each has its own patience, and the last one has its turn within hours."""
+    under_way = window(*range(64))
+
+    sent = resends(under_way, 86_400, refused=set(range(63)), every_s=10)
+
+    assert next(second for second, report in sent if report == 63) < 4 * 3600
+    last_hour = [report for second, report in sent if second >= 86_400 - 3600]
+    assert len(last_hour) <= 63 * (3600 // LONGEST_RESEND_S + 1)
+
+
+def test_while_ingest_is_silent_only_the_oldest_is_sent_again() -> None:
+    """A broker whose subscriber is away gets one report in a quarter of an hour, not the window over and over."""
+    under_way = window(1, 2, 3)
+    under_way.noticed(0)
+    sent = []
+    for second in range(4 * 3600):
+        if (due := under_way.due(second)) is not None:
+            sent.append(due)
+            under_way.sent(due, second)
+            under_way.taken(due)
+
+    assert set(sent) == {1}
+    assert len(sent) < 25
+
+
 def test_patience_doubles_up_to_a_quarter_of_an_hour() -> None:
     """30 s, 1, 2, 4, 8, 15, 15 min after the last time."""
     under_way = window(1)

@@ -28,7 +28,7 @@ from footfall_ingest.budgets import Amounts, Need, What
 from footfall_ingest.judge import Finding, Reason, Rules
 from footfall_ingest.ledger import misfits
 from footfall_ingest.store import Quarantined, Sensors, StreamKey
-from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Received, Verdict, admit, ranges
+from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Received, Verdict, admit
 from footfall_ingest.suspects import ledgers
 from footfall_role.logs import facts
 
@@ -122,10 +122,15 @@ def write_batch(
         rows, doubled, deltas, stored = fitting(connection, batch, rows, sensors)
         kept = _unusable(batch, messages, arrivals, verdicts, findings + doubled, left_out=over)
         if kept and (full := budgets.refused_quarantine(connection, kept, rules)):
+            # Without those numbers a stream may be in more pieces than with them: what it cannot take goes, too.
+            stays = (verdicts == Verdict.FRESH) & ~np.isin(arrivals.message, list(full))
+            again, fresh = admit(arrivals.stream[stays], arrivals.seq[stays], known, len(streams))
+            if torn := arrivals.message[stays][again != Verdict.FRESH].tolist():
+                full |= dict.fromkeys(torn, What.QUARANTINE)
+                rows = rows[~np.isin(batch.position[rows], torn)]
+                deltas, stored = aggregate(batch.take(rows)), None
             over |= full
             kept = {position: message for position, message in kept.items() if position not in full}
-            stays = (verdicts == Verdict.FRESH) & ~np.isin(arrivals.message, list(full))
-            fresh = ranges(arrivals.stream[stays], arrivals.seq[stays])
 
         store.claim(connection, first, sensors)
         store.add(connection, deltas, sensors, stored)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import psycopg
 
 from footfall_contract import __version__
-from footfall_contract.notice import CommitNotice, StreamState
+from footfall_contract.notice import MAX_RANGES, CommitNotice, StreamState
 from footfall_ingest.aggregate import Deltas, MinuteCoverage, MinuteDeltas
 from footfall_ingest.judge import Claim
 from footfall_ingest.pgarray import int2s, int4s, int8s, timestamps, uuids
@@ -561,9 +561,13 @@ def told(read: ReadNotices) -> dict[str, CommitNotice]:
 
 
 def _state(stream: UUID, ranges: list[list[int]]) -> StreamState:
+    """What is told of a stream: should it be in more pieces than a notice may name, the first.
+
+    What it is not told of a node sends again, and then it is a duplicate.
+    """
     begun = bool(ranges) and ranges[0][0] == 0
     next_ = ranges[0][1] if begun else 0
-    return StreamState(stream, next_, tuple((low, high) for low, high in ranges[begun:]))
+    return StreamState(stream, next_, tuple((low, high) for low, high in ranges[begun:][:MAX_RANGES]))
 
 
 def nodes(connection: Connection) -> list[str]:

@@ -70,12 +70,6 @@ def admit(stream: Int64s, seq: Int64s, known: Received, streams: int) -> tuple[n
     return verdict, _runs(by_stream[fresh], by_seq[fresh])
 
 
-def ranges(stream: Int64s, seq: Int64s) -> Received:
-    """Distinct numbers, in any order, as ranges."""
-    order = np.lexsort((seq, stream))
-    return _runs(stream[order], seq[order])
-
-
 def _inside(stream: Int64s, seq: Int64s, known: Received, streams: int) -> Flags:
     """Which of the (stream, seq), sorted, are in a known range."""
     inside = np.zeros(len(seq), np.bool_)

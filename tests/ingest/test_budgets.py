@@ -34,7 +34,8 @@ from footfall_ingest.flush import Message, Outcome, write_batch
 from footfall_ingest.judge import Reason, Rules
 from footfall_ingest.quarantine import Selection, close, retry_all, selected
 from footfall_ingest.states import StateMessage, write_states
-from footfall_ingest.store import Quarantined
+from footfall_ingest.store import Quarantined, notices
+from footfall_ingest.streams import MAX_RANGES
 from footfall_testing.ingest_store import NOON, Store, message, report, stored
 
 Connection = psycopg.Connection[Any]
@@ -317,6 +318,39 @@ def test_what_has_no_room_in_quarantine_is_not_marked(
     assert (state.next, state.above) == (4, ())
 
 
+def test_without_room_in_quarantine_no_stream_falls_to_pieces(connection: Connection) -> None:
+    """Every other number of a stream has no room: what the stream then cannot take is refused, too, and can be told.
+
+    With room again all of it is taken.
+    """
+    write(connection, Message("bad", "x", b"one"), Message("bad", "x", b"two"))
+    sent = [report(seq=n, start=NOON - 60 * n + (n % 2) * 90_000) for n in range(200)]
+
+    outcome = write(connection, *sent)
+    again = write(connection, *sent)
+
+    assert outcome.refused == {("bad", What.QUARANTINE): 200 - MAX_RANGES}
+    assert (outcome.stored, sum(stored(connection).counts.values())) == (MAX_RANGES, MAX_RANGES)
+    assert (again.stored, again.duplicate) == (0, MAX_RANGES)
+    (state,) = notices(connection, ["bad"])["bad"].sensors["markt-1"]
+    assert (state.next, len(state.above)) == (1, MAX_RANGES - 1)
+    assert write(connection, *sent, rules=replace(FEW, node_quarantined=200, node_quarantined_bytes=10**6)).refused == {}
+    assert numbered(write(connection, sent[0]), "bad", "markt-1") == [200]
+    assert sum(stored(connection).counts.values()) == 100
+
+
+def test_of_a_stream_in_too_many_pieces_the_first_are_told(connection: Connection) -> None:
+    """However it came to be so, its node is told something that is true, and all others are told at all."""
+    write(connection, report(), message(report("honest-1"), "good"))
+    pieces = ", ".join(f"[{n},{n + 1})" for n in range(0, 400, 2))
+    connection.execute("UPDATE stream SET received = %s::int8multirange WHERE node = 'bad'", [f"{{{pieces}}}"])
+
+    told = notices(connection, ["bad", "good"])
+
+    assert told["bad"].sensors["markt-1"][0].above == tuple((n, n + 1) for n in range(2, 130, 2))
+    assert told["good"].sensors["honest-1"][0].next == 1
+
+
 def test_a_box_whose_sensor_moved_unnoticed_loses_nothing(connection: Connection) -> None:
     """Its reports fill the quarantine, then wait at the box; when somebody says where the sensor is, all count once."""
     write(connection, report(seq=0), node="before")
@@ -477,4 +511,4 @@ def _result(dsn: str, batches: Sequence[Sequence[Message]], rules: Rules) -> tup
         for part in batches:
             if part:
                 refused.update(write_batch(connection, part, now=NOW, rules=rules).refused)
-        return stored(connection), refused, used_today(connection, ["north", "south"], NOW)
+        return stored(connection), refused, +used_today(connection, ["north", "south"], NOW)

@@ -13,16 +13,16 @@ Beside it, in a thread of its own, `Upkeep` sums up by the hour what was written
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
 from footfall_contract import ContractError, __version__, check_id, encode_notice, topics
-from footfall_contract.notice import CommitNotice
+from footfall_contract.notice import CommitNotice, StreamState
 from footfall_contract.topics import Kind, Topic
 from footfall_ingest import budgets, schema, store
 from footfall_ingest.budgets import NOBODY, What
@@ -52,6 +52,12 @@ _FAREWELL_S = 10.0
 _QUIET_S = 0.3
 """After so long with nothing more it has finished. What the broker held back comes as soon as it gets room."""
 _LOOK_S = 0.02
+
+_NOTICE_BYTES: Final = 120_000
+"""Length of one notice at most: deploy/mosquitto has the broker take 131 072 bytes of one message."""
+_BYTES_OF_A_STATE: Final = 128
+_BYTES_OF_A_RANGE: Final = 40
+"""At most: two numbers of 16 digits with what is between them."""
 
 Write = Callable[..., Outcome]
 """`footfall_ingest.flush.write_batch`, or what a test puts in its place."""
@@ -225,8 +231,26 @@ class Writer:
 
 
 def encoded(notices: Mapping[str, CommitNotice]) -> list[tuple[str, bytes]]:
-    """Notices as (topic, payload)."""
-    return [(topics.committed(node), encode_notice(notice)) for node, notice in notices.items()]
+    """Notices as (topic, payload); one that a broker might not take for its length is said in parts, one by one."""
+    return [(topics.committed(node), payload) for node, notice in notices.items() for payload in _payloads(notice)]
+
+
+def _payloads(notice: CommitNotice) -> list[bytes]:
+    """What `notice` says, of at most `_NOTICE_BYTES` each. Every part is a notice and true by itself."""
+    states = [(sensor, state) for sensor, states in notice.sensors.items() for state in states]
+    parts: list[dict[str, list[StreamState]]] = [defaultdict(list)]
+    size = 0
+    for sensor, state in states:
+        length = _BYTES_OF_A_STATE + len(sensor) + _BYTES_OF_A_RANGE * len(state.above)
+        if size and size + length > _NOTICE_BYTES:
+            parts.append(defaultdict(list))
+            size = 0
+        parts[-1][sensor].append(state)
+        size += length
+    return [
+        encode_notice(CommitNotice(notice.epoch, {sensor: tuple(some) for sensor, some in part.items()}))
+        for part in parts
+    ]
 
 
 def _sorted(deliveries: Iterable[Delivery]) -> tuple[list[Message], list[StateMessage]]:

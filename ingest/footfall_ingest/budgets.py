@@ -103,6 +103,8 @@ class Need:
     """Code of a stream that there is not yet; None: it is there."""
     rows: int
     """Rows of late minutes or of a span."""
+    number: tuple[int, int] | None = None
+    """Code of the stream and number of the report: it is paid for once, however often it comes."""
 
 
 def spend(needs: Iterable[Need], used: Mapping[tuple[str, What], int], rules: Rules) -> tuple[Amounts, dict[int, What]]:
@@ -113,23 +115,44 @@ def spend(needs: Iterable[Need], used: Mapping[tuple[str, What], int], rules: Ru
     spent: Amounts = Counter()
     over: dict[int, What] = {}
     begun: set[int] = set()
+    had: set[tuple[int, int] | None] = set()
     total = Counter(used)
     for need in needs:
         if need.node is not None:
             streams = int(need.stream is not None and need.stream not in begun)
+            rows = 0 if need.number in had else need.rows
             if streams and total[need.node, What.STREAMS] + streams > rules.node_streams:
                 over[need.place] = What.STREAMS
                 continue
-            if need.rows and total[need.node, What.ROWS] + need.rows > rules.node_rows:
+            if rows and total[need.node, What.ROWS] + rows > rules.node_rows:
                 over[need.place] = What.ROWS
                 continue
-            for what, amount in ((What.STREAMS, streams), (What.ROWS, need.rows)):
+            for what, amount in ((What.STREAMS, streams), (What.ROWS, rows)):
                 if amount:
                     spent[need.node, what] += amount
                     total[need.node, what] += amount
         if need.stream is not None:
             begun.add(need.stream)
+        if need.number is not None:
+            had.add(need.number)
     return spent, over
+
+
+def rows_of(needs: Iterable[Need], places: Collection[int], over: Collection[int]) -> Amounts:
+    """What the messages at `places` had of their nodes' rows: it is free again if they were refused after all.
+
+    Those in `over` were refused by `spend`.
+    """
+    rows: Amounts = Counter()
+    had: set[tuple[int, int] | None] = set()
+    for need in needs:
+        if need.place in over:
+            continue
+        if need.node is not None and need.rows and need.place in places and need.number not in had:
+            rows[need.node, What.ROWS] += need.rows
+        if need.number is not None:
+            had.add(need.number)
+    return rows
 
 
 def counted_rows(batch: ReportBatch, rows: Int64s, *, now: int) -> tuple[Int64s, Int64s]:

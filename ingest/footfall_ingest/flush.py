@@ -28,7 +28,7 @@ from footfall_ingest.budgets import Amounts, Need, What
 from footfall_ingest.judge import Finding, Reason, Rules
 from footfall_ingest.ledger import misfits
 from footfall_ingest.store import Quarantined, Sensors, StreamKey
-from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Received, Verdict, admit
+from footfall_ingest.streams import MAX_AHEAD, MAX_RANGES, Received, Verdict, admit, held
 from footfall_ingest.suspects import ledgers
 from footfall_role.logs import facts
 
@@ -106,7 +106,7 @@ def write_batch(
             arrivals = _Arrivals.of(batch, messages, over)
         streams = arrivals.stream_keys(sensors)
         known = store.received(connection, streams)
-        spent, more = _spend(connection, batch, arrivals, streams, known, now=now, rules=rules)
+        needs, spent, more = _spend(connection, batch, arrivals, streams, known, now=now, rules=rules)
         if more:
             over |= more
             arrivals = _Arrivals.of(batch, messages, over)
@@ -130,6 +130,7 @@ def write_batch(
                 rows = rows[~np.isin(batch.position[rows], torn)]
                 deltas, stored = aggregate(batch.take(rows)), None
             over |= full
+            spent -= budgets.rows_of(needs, full, more)
             kept = {position: message for position, message in kept.items() if position not in full}
 
         store.claim(connection, first, sensors)
@@ -292,23 +293,30 @@ def _spend(
     *,
     now: datetime,
     rules: Rules,
-) -> tuple[Amounts, dict[int, What]]:
-    """What new streams, late minutes and spans use up of the budgets of their nodes, and the messages beyond them."""
+) -> tuple[list[Need], Amounts, dict[int, What]]:
+    """What new streams, late minutes and spans need of the budgets of their nodes, what they use up, who is beyond."""
     unheard = np.setdiff1d(np.arange(len(streams)), known.stream).tolist()
     new = {unheard[at] for at in store.unknown_streams(connection, [streams[code] for code in unheard])}
-    rows, added = budgets.counted_rows(batch, arrivals.row[arrivals.row >= 0], now=int(now.timestamp()))
+    # What was received before adds nothing. To be told so is what its node sends it again for.
+    counts = (arrivals.row >= 0) & ~held(arrivals.stream, arrivals.seq, known, len(streams))
+    rows, added = budgets.counted_rows(batch, arrivals.row[counts], now=int(now.timestamp()))
     if not (new or len(rows)):
-        return Counter(), {}
+        return [], Counter(), {}
     adds = dict(zip(rows.tolist(), added.tolist(), strict=True))
     needs = [
-        Need(place, node, stream if stream in new else None, adds.get(row, 0))
-        for place, node, stream, row in zip(
-            arrivals.message.tolist(), arrivals.senders, arrivals.stream.tolist(), arrivals.row.tolist(), strict=True
+        Need(place, node, stream if stream in new else None, adds.get(row, 0), (stream, seq))
+        for place, node, stream, row, seq in zip(
+            arrivals.message.tolist(),
+            arrivals.senders,
+            arrivals.stream.tolist(),
+            arrivals.row.tolist(),
+            arrivals.seq.tolist(),
+            strict=True,
         )
         if stream in new or row in adds
     ]
     nodes = {need.node for need in needs if need.node is not None}
-    return budgets.spend(needs, budgets.used_today(connection, nodes, now), rules)
+    return needs, *budgets.spend(needs, budgets.used_today(connection, nodes, now), rules)
 
 
 def believable(

@@ -70,6 +70,14 @@ def admit(stream: Int64s, seq: Int64s, known: Received, streams: int) -> tuple[n
     return verdict, _runs(by_stream[fresh], by_seq[fresh])
 
 
+def held(stream: Int64s, seq: Int64s, known: Received, streams: int) -> Flags:
+    """Which numbers, in any order, were received before this batch."""
+    order = np.lexsort((seq, stream))
+    found = np.zeros(len(order), np.bool_)
+    found[order] = _inside(stream[order], seq[order], known, streams)
+    return found
+
+
 def _inside(stream: Int64s, seq: Int64s, known: Received, streams: int) -> Flags:
     """Which of the (stream, seq), sorted, are in a known range."""
     inside = np.zeros(len(seq), np.bool_)

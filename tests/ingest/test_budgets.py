@@ -274,6 +274,31 @@ def test_minutes_of_ten_years_and_spans_without_end(connection: Connection) -> N
     assert write(connection, late[5], *spans, now=TOMORROW).stored == 5
 
 
+def test_what_is_here_already_costs_nothing(connection: Connection) -> None:
+    """A node whose day is used up, and that sends all again after a restore, is told what is here and goes on."""
+    late = [report(seq=n, start=NOON - FRESH_S - 600 * n - 7200, slot=60) for n in range(6)]
+    write(connection, *late[:4])
+
+    again = write(connection, *late, late[4], late[0])
+    third = write(connection, *late[:5])
+
+    assert (again.stored, again.duplicate, again.refused) == (1, 6, {("bad", What.ROWS): 1})
+    assert (third.duplicate, third.refused) == (5, {})
+    assert numbered(third, "bad", "markt-1") == [5]
+    assert used_today(connection, ["bad"], NOW)["bad", What.ROWS] == 10
+
+
+def test_what_has_no_room_in_quarantine_costs_nothing(connection: Connection) -> None:
+    """It is refused each time it comes, and does not use up what its node has for rows; its stream is there."""
+    write(connection, Message("bad", "x", b"one"), Message("bad", "x", b"two"))
+    future = [report(seq=n, start=NOON + 90_000 + n, slot=7) for n in range(3)]
+
+    for _ in range(4):
+        assert write(connection, *future).refused == {("bad", What.QUARANTINE): 3}
+
+    assert +used_today(connection, ["bad"], NOW) == {("bad", What.STREAMS): 1}
+
+
 def test_nonsense_that_never_repeats(connection: Connection) -> None:
     """So many messages, and so many bytes, lie open; the rest is counted, and of others there is room."""
     nonsense = [Message("bad", "x", b"%d" % n) for n in range(5)]

@@ -9,12 +9,15 @@ When more waits than fits into a batch, the nodes take turns: who sends a few me
 else floods. When the buffer itself is full the broker has to wait, and with it everybody, behind whatever one node may
 have sent. So of a node that has more than its share waiting by then the latest are *let go*: acknowledged to the broker
 and not written. An honest node loses nothing by it: no commit notice covers them, so it sends them again.
+
+What a node says of itself and its sensors (its will, too, which the broker says for it) is not sent again. So the
+latest of each such topic comes first, with up to half of the node's share.
 """
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -169,16 +172,42 @@ class Inbox:
         most_bytes = max(LEAST_BYTES, _share(MAX_QUEUE_BYTES, len(self._nodes)))
         number: Counter[str] = Counter()
         size: Counter[str] = Counter()
+        stays = self._latest_states(waiting, most // 2, most_bytes // 2)
+        for place in stays:
+            node, delivery = waiting[place]
+            number[node] += 1
+            size[node] += len(delivery.payload)
         self._deliveries.clear()
-        for node, delivery in waiting:
+        for place, (node, delivery) in enumerate(waiting):
             length = len(delivery.payload)
-            if number[node] and (number[node] >= most or size[node] + length > most_bytes):
+            if place in stays:
+                self._deliveries.append(delivery)
+            elif number[node] and (number[node] >= most or size[node] + length > most_bytes):
                 self._surplus.append(delivery)
                 self._bytes -= length
             else:
                 self._deliveries.append(delivery)
                 number[node] += 1
                 size[node] += length
+
+    @staticmethod
+    def _latest_states(waiting: Sequence[tuple[str, Delivery]], most: int, most_bytes: int) -> set[int]:
+        """The places of the latest message of each topic that is none of counts, so many of each node at most."""
+        number: Counter[str] = Counter()
+        size: Counter[str] = Counter()
+        seen: set[str] = set()
+        stays: set[int] = set()
+        for place in range(len(waiting) - 1, -1, -1):
+            node, delivery = waiting[place]
+            length = len(delivery.payload)
+            if delivery.topic.endswith("/counts") or delivery.topic in seen:
+                continue
+            if number[node] < most and size[node] + length <= most_bytes:
+                seen.add(delivery.topic)
+                stays.add(place)
+                number[node] += 1
+                size[node] += length
+        return stays
 
     def _remember(self, nodes: Counter[str]) -> None:
         if len(self._nodes) < _MOST_NODES:

@@ -159,6 +159,36 @@ def test_of_a_node_that_fills_the_buffer_the_latest_are_let_go() -> None:
     assert inbox.has_room()
 
 
+def test_of_what_a_node_says_of_itself_the_latest_stays() -> None:
+    """Nobody sends that again: a will behind a flood of counts is kept, and the latest of each of its sensors."""
+    inbox = Inbox(Limits(interval_s=LONG_S, max_reports=3000, queue=3000))
+    inbox.put(of("honest", 0))
+    for number in range(1, 2990):
+        inbox.put(of("flood", number))
+    for number, word in enumerate(["status", "s/health", "t/health", "status", "s/health"], 2990):
+        inbox.put(Delivery(f"footfall/v1/flood/{word}", b"", number, 1, retained=False))
+    for number in range(2995, 3005):
+        inbox.put(of("flood", number))
+
+    taken = by_node(inbox.batch(threading.Event()))
+
+    assert taken == {"honest": [0], "flood": [*range(1, 2248), 2992, 2993, 2994]}
+
+
+def test_states_without_number_are_no_way_around_the_share() -> None:
+    """However many topics a node makes up, more than its share does not stay, and counts have their half of it."""
+    inbox = Inbox(Limits(interval_s=LONG_S, max_reports=3000, queue=3000))
+    inbox.put(of("honest", 0))
+    for number in range(1, 1500):
+        inbox.put(of("flood", number))
+    for number in range(1500, 3000):
+        inbox.put(Delivery(f"footfall/v1/flood/s-{number}/health", b"", number, 1, retained=False))
+
+    taken = by_node(inbox.batch(threading.Event()))["flood"]
+
+    assert taken == [*range(1, 1126), *range(1875, 3000)]
+
+
 def test_bytes_fill_the_buffer_too() -> None:
     """A node's share is counted in bytes as well; a single message that is larger than any share is none too many."""
     large = bytes(module.MAX_QUEUE_BYTES // 16)

@@ -22,7 +22,7 @@ from footfall_contract import ContractError, __version__, decode_health, decode_
 from footfall_contract.batch import ReportBatch, decode_batch
 from footfall_contract.errors import Identity
 from footfall_contract.topics import Kind
-from footfall_ingest import store
+from footfall_ingest import budgets, store
 from footfall_ingest.flush import DEFAULT_RULES, MARKED, REFUSED, Message, believable, fitting
 from footfall_ingest.judge import Finding, Reason, Rules
 from footfall_ingest.streams import Verdict, admit
@@ -125,7 +125,11 @@ def _handle_report(
     connection: Connection, kept: Kept, batch: ReportBatch, identity: Identity, *, now: int, rules: Rules
 ) -> Retried:
     sensor, stream, seq = identity
-    sensors = store.lock_sensors(connection, [sensor])
+    if store.unknown_sensors(connection, [sensor]):
+        if stays := _nothing_to_make_it_for(connection, kept, batch, sensor, now=now, rules=rules):
+            return stays
+        store.make_sensors(connection, {sensor: kept.node})
+    sensors = store.lock_known_sensors(connection, [sensor])
     holds_number = _lock(connection, kept.id)
     if holds_number is None:
         return Retried(kept.id, Became.GONE)
@@ -157,6 +161,30 @@ def _handle_report(
     store.mark(connection, streams, [kept.node], fresh)
     store.tell_readers(connection)
     return _closed(connection, kept, Became.COUNTED)
+
+
+def _nothing_to_make_it_for(
+    connection: Connection, kept: Kept, batch: ReportBatch, sensor: str, *, now: int, rules: Rules
+) -> Retried | None:
+    """What becomes of a message of a sensor that there is not (any more), unless it is to be counted.
+
+    Only then the sensor is made, in the name of its node and within the budget of that. A sensor that was forgotten
+    does not come back by what cannot be used.
+    """
+    if batch.refused:
+        finding = Finding(0, Reason.UNREADABLE, f"{batch.refused[0].error}; there is no such sensor")
+    else:
+        messages = [Message(kept.node, kept.topic_sensor, kept.payload)]
+        nothing = store.Sensors(np.array([-1]), np.array([0]))
+        _, found, _ = believable(connection, batch, np.arange(1), messages, nothing, now=now, rules=rules)
+        if not found:
+            has = budgets.sensors_made(connection, {kept.node})
+            _, over = budgets.makers([(0, sensor, kept.node)], has, rules)
+            return Retried(kept.id, Became.KEPT, over[0], budgets.SAID[over[0]]) if over else None
+        finding = found[0]
+    if _lock(connection, kept.id) is None:
+        return Retried(kept.id, Became.GONE)
+    return _stays(connection, kept, finding)
 
 
 def _handle_state(connection: Connection, kept: Kept) -> Retried:

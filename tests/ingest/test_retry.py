@@ -1,7 +1,9 @@
 """What was quarantined is handled again and counted exactly once, whoever tries, however often, whatever dies."""
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from footfall_contract import SlotReport, encode_json
 from footfall_ingest.flush import Message, Outcome, write_batch
+from footfall_ingest.forget import forget
 from footfall_ingest.judge import Rules
 from footfall_ingest.quarantine import Selection, retry_all, retry_unreadable, selected
 from footfall_ingest.retry import Became, Retried, retry
@@ -95,6 +98,26 @@ def test_a_retry_shows_to_who_keeps_answers_and_wakes_who_listens(connection: Co
 
     assert connection.execute("SELECT max(touched) FROM stream WHERE node = 'jena-nord'").fetchone() > touched
     assert [notify.channel for notify in connection.notifies(timeout=10, stop_after=1)] == ["footfall_commit"]
+
+
+def test_a_forgotten_sensor_does_not_come_back_by_what_cannot_be_used(connection: Connection) -> None:
+    """Nor by what its node has no budget for: it is made for a report that counts, in the name of its node."""
+    spoiled = json.dumps({**json.loads(encode_json(report("x-1", 3))), "track": 1}).encode()
+    future, wrong = report("x-1", 1, start=NOON + 90_000), message(report("x-1", 2), "bad", sensor="x-2")
+    sound = message(report("y-1", 0, start=NOON + 60), "bad")
+    write(connection, message(future, "bad"), wrong, Message("bad", "x-1", spoiled))
+    write(connection, sound, rules=replace(RULES, first_node_owns=False))
+    for sensor in ("x-1", "y-1"):
+        forget(connection, sensor)
+
+    none = retry_all(connection, Selection(), rules=replace(RULES, node_sensors=0))
+    left = connection.execute("SELECT id FROM sensor").fetchall()
+    some = retry_all(connection, Selection(), rules=RULES)
+
+    assert (none.became, left) == ({"kept": 4}, [])
+    assert some.became == {"kept": 3, "counted": 1}
+    assert connection.execute("SELECT id, made_by FROM sensor").fetchall() == [("y-1", "bad")]
+    assert connection.execute("SELECT count(*) FROM quarantine WHERE holds_number").fetchall() == [(0,)]
 
 
 def test_what_still_cannot_be_used_stays_with_its_new_reason(connection: Connection) -> None:

@@ -63,6 +63,13 @@ _PASSING = {
 }
 """Classes of SQLSTATE that another try may overcome."""
 
+_IDLE: Final = "25P03"
+"""The server heard nothing for too long in a transaction: whoever was to speak took that long."""
+
+
+class TooLongError(Exception):
+    """Time and again a transaction took longer than it may; nothing was written."""
+
 
 class StoppedError(Exception):
     """The process was asked to stop while it waited for the database; nothing was written."""
@@ -172,14 +179,18 @@ class Database:
     ) -> None:
         self._close()
 
-    def run(self, transaction: Callable[[Connection], T]) -> T:
+    def run(self, transaction: Callable[[Connection], T], *, tries: int | None = None) -> T:
         """The result of `transaction`, which must be safe to repeat; waits as long as the trouble may pass.
 
+        With `tries` it is given up once it has taken too long so often, by whomever.
+
         Raises:
+            TooLongError: it was given up.
             StoppedError: a stop was asked for before it succeeded.
             psycopg.Error: it failed for a reason that will not pass.
         """
         wait_s, answer_s = _FIRST_WAIT_S, self._answer_s
+        slow = 0
         while True:
             deadline: Deadline | None = None
             self._on_wait()
@@ -190,7 +201,7 @@ class Database:
                         self._welcome(connection)
                     return transaction(connection)
             except psycopg.Error as error:
-                late = deadline is not None and deadline.expired
+                late = (deadline is not None and deadline.expired) or error.sqlstate == _IDLE
                 if not (late or is_transient(error)):
                     raise
                 self._on_error()
@@ -199,6 +210,9 @@ class Database:
                 log.warning("the database does not answer, trying again", extra=facts(error=reason))
                 if late:
                     answer_s = min(2 * answer_s, max(_LONGEST_ANSWER_S, self._answer_s))
+                    slow += 1
+                    if slow == tries:
+                        raise TooLongError from error
             self._pause(wait_s * random.uniform(0.5, 1))  # noqa: S311  # so that not all come back at once
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 

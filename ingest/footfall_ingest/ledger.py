@@ -14,8 +14,8 @@ passages are held against what the minute has already: through no line more than
 reports say so.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -58,9 +58,19 @@ class _Sums:
         order = np.argsort(minute)
         return cls(minute[order], np.concatenate(([0], np.cumsum(seconds[order]))))
 
+    def __len__(self) -> int:
+        return len(self.minute)
+
     def before(self, moments: Int64s) -> Int64s:
         """Seconds of the minutes that begin before each of `moments`."""
         return self.sums[np.searchsorted(self.minute, moments)]
+
+    def plus(self, other: Self) -> Self:
+        """Both together. A minute may stand there several times."""
+        minute = np.concatenate([self.minute, other.minute])
+        seconds = np.concatenate([np.diff(self.sums), np.diff(other.sums)])
+        order = np.argsort(minute, kind="stable")
+        return type(self)(minute[order], np.concatenate(([0], np.cumsum(seconds[order]))))
 
 
 @dataclass
@@ -76,9 +86,9 @@ class Ledger:
     def __post_init__(self) -> None:
         self.spans.sort()
         self._longest = max((end - start for start, end, _ in self.spans), default=0)
-        # The minutes as they were at the first check of a span, and what came since: adding up all for each would take
-        # longer than everything else.
-        self._known: _Sums | None = None
+        # The minutes as they were at the first check of a span, and what came since, added up in ever larger parts, of
+        # which there are few: adding up all of it for each report would take longer than everything else.
+        self._parts: list[_Sums] = []
         self._since: dict[int, int] = {}
 
     def book_minutes(self, observed: Mapping[int, int]) -> str:
@@ -87,7 +97,7 @@ class Ledger:
             if self.minutes.get(minute, 0) + seconds > MINUTE_S:
                 return f"{self.minutes[minute] + seconds} s would be measured in the minute {utc_text(minute)}"
         self._add(observed, 1)
-        refusal = self._check((minute, minute + MINUTE_S) for minute in observed)
+        refusal = self._check([(minute, minute + MINUTE_S) for minute in sorted(observed)])
         if refusal:
             self._add(observed, -1)
         return refusal
@@ -123,18 +133,19 @@ class Ledger:
             self.minutes[minute] = self.minutes.get(minute, 0) + sign * seconds
             self._since[minute] = self._since.get(minute, 0) + sign * seconds
 
-    def _check(self, changed: Iterable[tuple[int, int]]) -> str:
-        """Look at everything that depends on the changed times; the sentence says what does not add up, if anything."""
-        if not self.spans:
+    def _check(self, changed: Sequence[tuple[int, int]]) -> str:
+        """Look at everything that depends on the changed times, ascending; the sentence says what does not add up."""
+        if not (self.spans and changed):
             return ""
+        ends = [end for _, end in changed]
         checked: set[Span] = set()
-        for start, end in changed:
-            for span in self._overlapping(start, end):
-                if span not in checked:
-                    group = self._group(span)
-                    checked.update(group)
-                    if refusal := self._check_group(group):
-                        return refusal
+        for span in self._overlapping(changed[0][0], ends[-1]):
+            first = bisect_right(ends, span[0])  # of the changed times that end after the span's beginning
+            if span not in checked and first < len(changed) and changed[first][0] < span[1]:
+                group = self._group(span)
+                checked.update(group)
+                if refusal := self._check_group(group):
+                    return refusal
         return ""
 
     def _overlapping(self, start: int, end: int) -> list[Span]:
@@ -187,9 +198,17 @@ class Ledger:
 
     def _before(self, moments: Int64s) -> Int64s:
         """Measured seconds of all minutes that begin before each of `moments`."""
-        if self._known is None:
-            self._known, self._since = _Sums.of(self.minutes), {}
-        return self._known.before(moments) + _Sums.of(self._since).before(moments)
+        if not self._parts:
+            self._parts, self._since = [_Sums.of(self.minutes)], {}
+        if self._since:
+            self._parts.append(_Sums.of(self._since))
+            self._since = {}
+            while len(self._parts) > 1 and len(self._parts[-2]) <= 2 * len(self._parts[-1]):
+                self._parts.append(self._parts.pop().plus(self._parts.pop()))
+        found = np.zeros(len(moments), np.int64)
+        for part in self._parts:
+            found += part.before(moments)
+        return found
 
 
 def _whole_minutes(start: int, end: int) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from footfall_contract.notice import CommitNotice, StreamState
 from footfall_contract.topics import Kind, Topic
 from footfall_ingest import budgets, schema, store
 from footfall_ingest.budgets import NOBODY, What
-from footfall_ingest.database import Database, StoppedError
+from footfall_ingest.database import Database, StoppedError, TooLongError
 from footfall_ingest.epochs import Watch
 from footfall_ingest.flush import Message, Outcome, write_batch, write_surviving
 from footfall_ingest.inbox import Delivery, Inbox, Limits
@@ -52,6 +52,9 @@ _FAREWELL_S = 10.0
 _QUIET_S = 0.3
 """After so long with nothing more it has finished. What the broker held back comes as soon as it gets room."""
 _LOOK_S = 0.02
+
+_TRIES: Final = 2
+"""A batch that took too long so often is written in halves. For the second try it has twice the time."""
 
 _NOTICE_BYTES: Final = 120_000
 """Length of one notice at most: deploy/mosquitto has the broker take 131 072 bytes of one message."""
@@ -167,7 +170,7 @@ class Writer:
         told: dict[str, CommitNotice] = {}
         if messages:
             with self._metrics.flush_seconds.time():
-                outcomes = self._database.run(lambda connection: self._write_all(connection, messages))
+                outcomes = self._write_all(messages)
             for outcome in outcomes:
                 self._report(outcome)
                 told.update(outcome.notices)
@@ -195,13 +198,27 @@ class Writer:
         """What to publish to every node that is known: (topic, payload)."""
         return encoded(self._database.run(lambda connection: store.notices(connection, store.nodes(connection))))
 
-    def _write_all(self, connection: psycopg.Connection[Any], messages: Sequence[Message]) -> list[Outcome]:
-        return write_surviving(
-            lambda part, condemned: self._write(
-                connection, part, now=datetime.now(UTC), rules=self._rules, condemned=condemned
-            ),
-            messages,
-        )
+    def _write_all(self, messages: Sequence[Message]) -> list[Outcome]:
+        """Write `messages`, in one transaction if that can be.
+
+        Where it takes too long, twice, each half is written by itself: one batch must not keep all others waiting. A
+        single message is tried until it is written, for it is not known that it is to blame.
+        """
+
+        def write(connection: psycopg.Connection[Any]) -> list[Outcome]:
+            return write_surviving(
+                lambda part, condemned: self._write(
+                    connection, part, now=datetime.now(UTC), rules=self._rules, condemned=condemned
+                ),
+                messages,
+            )
+
+        try:
+            return self._database.run(write, tries=_TRIES if len(messages) > 1 else None)
+        except TooLongError:
+            log.warning("a batch takes too long, writing it in halves", extra=facts(messages=len(messages)))
+        half = len(messages) // 2
+        return self._write_all(messages[:half]) + self._write_all(messages[half:])
 
     def _report(self, outcome: Outcome) -> None:
         self._metrics.committed(outcome, datetime.now(UTC).timestamp())

@@ -7,6 +7,7 @@ spans that hang together with it (`footfall_ingest.ledger.Ledger`), and the minu
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from footfall_contract.batch import ReportBatch
 from footfall_ingest import store
 from footfall_ingest.aggregate import MINUTE_S, Deltas, MinuteCoverage
-from footfall_ingest.ledger import Ledger, recovered_minutes
+from footfall_ingest.ledger import Ledger, Span, recovered_minutes
 from footfall_ingest.store import Connection, Sensors, SpanRow
 
 Int64s = npt.NDArray[np.int64]
@@ -54,13 +55,13 @@ def ledgers(
     mine = np.isin(coverage.sensor, list(suspects))
     for code, minute, seconds in _by_sensor(coverage.sensor[mine], coverage.minute[mine], stored[mine]):
         minutes[code].update(zip(minute, seconds, strict=True))
+    spans_of: dict[int, list[Span]] = defaultdict(list)
+    for code, *span in spans:
+        spans_of[code].append((span[0], span[1], span[2]))
     passages: dict[int, dict[int, int]] = {code: {} for code in suspects}
     for (code, at), count in zip(recovered, store.passages(connection, recovered, sensors), strict=True):
         passages[code][at] = count
-    return {
-        code: Ledger(minutes[code], [span[1:] for span in spans if span[0] == code], passages[code])
-        for code in suspects
-    }
+    return {code: Ledger(minutes[code], spans_of[code], passages[code]) for code in suspects}
 
 
 def _spans_around(
@@ -85,19 +86,36 @@ def _spans_around(
 
 
 def _windows(batch: ReportBatch, rows: Int64s) -> list[Window]:
-    """The times that the reports of each sensor cover, in whole minutes."""
-    if not len(rows):
+    """The times in which the reports of each sensor measured, from the first slot to the last, in whole minutes.
+
+    What is silent claims nothing. So it does not matter what lies around it, however long it is.
+    """
+    report, first, last = _measured(batch)
+    wanted = np.isin(report, rows)
+    if not wanted.any():
         return []
-    rows = rows[np.lexsort((batch.start[rows], batch.sensor[rows]))]
-    sensor = batch.sensor[rows].astype(np.int64)
-    low = batch.start[rows] // MINUTE_S * MINUTE_S
-    high = -(-(batch.start + batch.slot * batch.slots)[rows] // MINUTE_S) * MINUTE_S
+    report, first, last = report[wanted], first[wanted], last[wanted]
+    begin = batch.start[report] + batch.slot[report] * first
+    order = np.lexsort((begin, batch.sensor[report]))
+    report, begin, last = report[order], begin[order], last[order]
+    sensor = batch.sensor[report].astype(np.int64)
+    low = begin // MINUTE_S * MINUTE_S
+    high = -(-(batch.start[report] + batch.slot[report] * (last + 1)) // MINUTE_S) * MINUTE_S
     reach = np.maximum.accumulate((sensor << _TIME_BITS) + high) & ((1 << _TIME_BITS) - 1)
-    begins = np.ones(len(rows), np.bool_)
+    begins = np.ones(len(report), np.bool_)
     begins[1:] = (sensor[1:] != sensor[:-1]) | (low[1:] > reach[:-1] + _APART_S)
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(rows)) - 1
-    return list(zip(sensor[first].tolist(), low[first].tolist(), reach[last].tolist(), strict=True))
+    at = np.flatnonzero(begins)
+    to = np.append(at[1:], len(report)) - 1
+    return list(zip(sensor[at].tolist(), low[at].tolist(), reach[to].tolist(), strict=True))
+
+
+def _measured(batch: ReportBatch) -> tuple[Int64s, Int64s, Int64s]:
+    """The reports that measured at all, by row, and in each the first and the last slot in which they did."""
+    slots = np.flatnonzero(batch.observed)
+    of = batch.observed_report[slots]
+    report, first = np.unique(of, return_index=True)
+    last = np.searchsorted(of, report, "right") - 1
+    return report, batch.observed_index[slots[first]], batch.observed_index[slots[last]]
 
 
 def _with_their_minutes(
@@ -130,6 +148,8 @@ def _merged(windows: Iterable[Window]) -> list[Window]:
 
 def _by_sensor(code: Int64s, minute: Int64s, seconds: Int64s) -> Iterable[tuple[int, list[int], list[int]]]:
     """Columns, in any order, as lists for each code."""
-    for each in np.unique(code).tolist():
-        mine = code == each
-        yield each, minute[mine].tolist(), seconds[mine].tolist()
+    order = np.argsort(code, kind="stable")
+    code, minute, seconds = code[order], minute[order], seconds[order]
+    each, first = np.unique(code, return_index=True)
+    for one, (at, to) in zip(each.tolist(), pairwise([*first.tolist(), len(code)]), strict=True):
+        yield one, minute[at:to].tolist(), seconds[at:to].tolist()

@@ -1,6 +1,7 @@
 """A connection to the database that is gone without a word: found out, given up, and nobody's locks stay behind."""
 
 import threading
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -8,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from footfall_ingest.database import Connection, Database
+from footfall_ingest.database import Connection, Database, TooLongError
 from footfall_testing.proxy import Proxy
 
 
@@ -81,6 +82,25 @@ def test_a_slow_server_gets_done(database: str) -> None:
         found.run(lambda connection: connection.execute("SELECT pg_sleep(1.5)"))
 
     assert 1 <= len(late) <= 3, "the second wait is long enough, except on a machine that has much else to do"
+
+
+@pytest.mark.parametrize("idle_ms", [0, 300], ids=["we", "server"])
+def test_what_takes_too_long_time_and_again_is_given_up_where_that_is_wanted(database: str, idle_ms: int) -> None:
+    """Whoever lost patience: we, or the server, which hears nothing in a transaction. Each time it has more time."""
+    dsn = make_conninfo(database, options=f"-c idle_in_transaction_session_timeout={idle_ms or 60_000}")
+    began = []
+
+    def dawdle(connection: Connection) -> None:
+        began.append(1)
+        with connection.transaction():
+            connection.execute("SELECT 1")
+            time.sleep(1 if idle_ms else 5)
+            connection.execute("SELECT 1")
+
+    with Database(dsn, threading.Event(), answer_s=60 if idle_ms else 0.5) as found, pytest.raises(TooLongError):
+        found.run(dawdle, tries=2)
+
+    assert len(began) == 2
 
 
 def test_a_peer_that_is_gone_is_noticed_in_half_a_minute(database: str) -> None:

@@ -1,5 +1,7 @@
 """Measured seconds add up, or the report that breaks it is a second writer's."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -188,6 +190,20 @@ def test_a_month_full_of_minutes_is_checked_quickly() -> None:
 
     assert {ledger.book_minutes({NOON + 60 * n: 30}) for n in range(2000)} == {""}
     assert ledger.book_span((NOON, NOON + month, month // 2 - 86_400 - 2000 * 30 + 1)).startswith("2678401 s would be")
+
+
+def test_many_reports_around_spans_are_checked_quickly() -> None:
+    """What came since the spans were first looked at is not added up anew for each report: 400 days take no time."""
+    day = 86_400
+    ledger = Ledger({}, [(NOON + n * 31 * day, NOON + (n + 1) * 31 * day, 1) for n in range(13)])
+    reports = [dict.fromkeys(range(NOON + n * day, NOON + (n + 1) * day, 60), 1) for n in range(400)]
+
+    started = time.process_time()
+    assert {ledger.book_minutes(observed) for observed in reports} == {""}
+
+    assert time.process_time() - started < 8
+    assert ledger._before(np.array([NOON, NOON + day, NOON + 500 * day])).tolist() == [0, 1440, 576_000]
+    assert ledger.book_span((NOON, NOON + 31 * day, 31 * day - 44_640)).startswith("2678401 s would be")
 
 
 def found_afterwards(seq: int, count: int, start: int = NOON) -> SlotReport:

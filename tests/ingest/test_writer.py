@@ -1,14 +1,25 @@
 """What is written and told, without a broker: long notices, batches that take too long."""
 
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall_contract import CommitNotice, StreamState, decode_notice, topics
+from footfall_contract import CommitNotice, StreamState, decode_notice, encode_cbor, topics
 from footfall_contract.notice import MAX_RANGES
 from footfall_contract.words import MAX_SEQ
-from footfall_ingest.process import encoded
+from footfall_ingest.database import Connection, Database
+from footfall_ingest.epochs import Watch
+from footfall_ingest.flush import Message, Outcome, write_batch
+from footfall_ingest.inbox import Delivery
+from footfall_ingest.judge import Rules
+from footfall_ingest.metrics import Metrics
+from footfall_ingest.process import Writer, encoded
+from footfall_testing.ingest_store import NOON, report
 
 MOST_BYTES = 131_072
 """What deploy/mosquitto has the broker take."""
@@ -61,3 +72,33 @@ def test_parts_say_neither_more_nor_less(streams: list[tuple[str, int]]) -> None
     assert of(payloads) == {sensor: set(some) for sensor, some in states.items()}
     assert max(map(len, payloads)) < MOST_BYTES
     assert len(payloads) <= 1 + sum(map(len, payloads)) // (MOST_BYTES // 4)
+
+
+def test_a_batch_that_takes_too_long_is_written_in_halves(database: str) -> None:
+    """Until what is left can be written: all of it is stored, once, and its node is told the end of it."""
+    sizes = []
+
+    def slow(connection: Connection, messages: Sequence[Message], **options: Any) -> Outcome:
+        sizes.append(len(messages))
+        with connection.transaction():
+            outcome = write_batch(connection, messages, **options)
+            if len(messages) > 2:
+                time.sleep(5)  # longer than it may take, also the second time
+                connection.execute("SELECT 1")
+            return outcome
+
+    counts = [
+        Delivery(topics.counts("n", "s"), encode_cbor(report("s", n, start=NOON + 60 * n)), n, 1, retained=False)
+        for n in range(7)
+    ]
+    with Database(database, threading.Event(), answer_s=2) as found:
+        writer = Writer(found, Rules(), Metrics(), slow, Watch())
+        ((topic, payload),) = writer.write(counts)
+        stored = found.run(lambda connection: connection.execute("SELECT sum(count)::int FROM count_minute").fetchone())
+
+    assert sizes[:4] == [7, 7, 3, 3]
+    assert set(sizes) == {7, 3, 1, 2, 4}
+    assert stored == (7,)
+    assert topic == topics.committed("n")
+    (state,) = decode_notice(payload).sensors["s"]
+    assert (state.next, state.above) == (7, ())

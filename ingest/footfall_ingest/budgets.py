@@ -211,12 +211,21 @@ def sensors_made(connection: Connection, nodes: Collection[str | None]) -> dict[
     return dict(connection.execute(query, [_named(nodes)]).fetchall())
 
 
-def sensors_told(connection: Connection, nodes: Collection[str]) -> set[tuple[str, str]]:
-    """Node and sensor of each health that is known of `nodes`."""
+def sensors_told(connection: Connection, nodes: Collection[str]) -> dict[tuple[str, str], bool]:
+    """Node and sensor of each health that `nodes` may go on to say: of their own sensors, and of those they spoke of.
+
+    The value is whether it counts towards what a node may have: it does not where the sensor is, or was, its own.
+    """
     if not nodes:
-        return set()
-    query = "SELECT node, sensor FROM sensor_state WHERE node = ANY(%s)"
-    return set(connection.execute(query, [_named(nodes)]).fetchall())
+        return {}
+    query = """
+        SELECT node, sensor, true FROM sensor_state WHERE node = ANY(%(nodes)s)
+        UNION ALL
+        SELECT node, id, false FROM sensor_node JOIN sensor ON key = sensor WHERE node = ANY(%(nodes)s)
+        ORDER BY 3 DESC
+    """
+    rows = connection.execute(query, {"nodes": _named(nodes)}).fetchall()
+    return {(node, sensor): counts for node, sensor, counts in rows}
 
 
 def used_today(connection: Connection, nodes: Collection[str], now: datetime) -> Amounts:

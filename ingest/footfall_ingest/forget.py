@@ -144,7 +144,10 @@ def strange(connection: Connection, node: str) -> dict[str, int]:
 
 
 def forget_strange(connection: Connection, node: str) -> None:
-    """Let go of those numbers, and of what `node` says of sensors of others; commit. The quarantine keeps its rows."""
+    """Let go of those numbers, and of what `node` says of sensors that never were its own; commit.
+
+    The quarantine keeps its rows.
+    """
     with connection.transaction():
         rows = connection.execute(_STRANGE, {"node": node}).fetchall()
         connection.execute(
@@ -156,10 +159,10 @@ def forget_strange(connection: Connection, node: str) -> None:
             connection.execute("DELETE FROM stream WHERE sensor = %s AND node = %s AND received = '{}'", [key, node])
         connection.execute(
             """
-            DELETE FROM sensor_state AS said USING sensor
-            WHERE said.node = %(node)s AND sensor.id = said.sensor
-              AND EXISTS (SELECT FROM sensor_node WHERE sensor_node.sensor = key)
-              AND NOT EXISTS (SELECT FROM sensor_node WHERE sensor_node.sensor = key AND sensor_node.node = %(node)s)
+            DELETE FROM sensor_state AS said
+            WHERE said.node = %(node)s AND said.sensor NOT IN (
+                SELECT id FROM sensor_node JOIN sensor ON key = sensor WHERE sensor_node.node = %(node)s
+            )
             """,
             {"node": node},
         )

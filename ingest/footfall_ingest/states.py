@@ -1,7 +1,7 @@
 """The latest that each node says of itself and of its sensors, kept for the API to show.
 
-A node may speak of as many sensors as it may bring into the store, and has the room in quarantine that it has for
-reports (`footfall_ingest.budgets`).
+A node may speak of its own sensors, and of as many others as it may bring into the store; it has the room in quarantine
+that it has for reports (`footfall_ingest.budgets`).
 """
 
 import json
@@ -110,7 +110,7 @@ def _beyond(connection: psycopg.Connection[Any], speaks: Mapping[int, Topic], ru
         for place, topic in speaks.items()
         if topic.sensor and (topic.node, topic.sensor) not in known
     ]
-    return budgets.makers(new, Counter(node for node, _ in known), rules)[1]
+    return budgets.makers(new, Counter(node for (node, _), counts in known.items() if counts), rules)[1]
 
 
 def _values(message: StateMessage) -> tuple[str, dict[str, object]]:

@@ -359,7 +359,9 @@ def test_without_room_in_quarantine_no_stream_falls_to_pieces(connection: Connec
     assert (again.stored, again.duplicate) == (0, MAX_RANGES)
     (state,) = notices(connection, ["bad"])["bad"].sensors["markt-1"]
     assert (state.next, len(state.above)) == (1, MAX_RANGES - 1)
-    assert write(connection, *sent, rules=replace(FEW, node_quarantined=200, node_quarantined_bytes=10**6)).refused == {}
+    assert (
+        write(connection, *sent, rules=replace(FEW, node_quarantined=200, node_quarantined_bytes=10**6)).refused == {}
+    )
     assert numbered(write(connection, sent[0]), "bad", "markt-1") == [200]
     assert sum(stored(connection).counts.values()) == 100
 
@@ -446,6 +448,24 @@ def test_healths_of_sensors_without_number(connection: Connection) -> None:
     assert outcome.refused == {("bad", What.SENSORS): 6} == again.refused
     query = "SELECT sensor, payload->>'detail' FROM sensor_state ORDER BY sensor"
     assert connection.execute(query).fetchall() == [("s-0", "0"), ("s-1", "0")]
+
+
+def test_healths_of_its_own_sensors_have_no_bounds(connection: Connection) -> None:
+    """A bridge with more counters than a node may make, all in the stations file, speaks of each; and of a few more."""
+    connection.execute("INSERT INTO sensor (id) SELECT 's-' || n FROM generate_series(0, 9) AS n")
+    write(connection, *(report(f"s-{n}") for n in range(8)), rules=replace(FEW, node_streams=9))
+    said = [
+        StateMessage(Topic(Kind.HEALTH, "bad", f"s-{n}"), health(f"s-{n}", f"{turn}"), retained=False)
+        for turn in range(2)
+        for n in (8, 9, *range(8), 10)
+    ]
+
+    outcome = write_states(connection, said, now=NOW, rules=FEW)
+    again = write_states(connection, said, now=NOW, rules=FEW)
+
+    assert outcome.refused == {("bad", What.SENSORS): 2} == again.refused
+    query = "SELECT count(*), min(payload->>'detail') FROM sensor_state"
+    assert connection.execute(query).fetchall() == [(10, "1")]
 
 
 def test_states_that_cannot_be_read_share_the_room(connection: Connection) -> None:

@@ -96,6 +96,21 @@ def test_nothing_stays_of_a_sensor_that_never_was(
     assert connection.execute("SELECT holds_number, closed_at FROM quarantine").fetchall() == [(False, None)]
 
 
+def test_many_are_forgotten_whatever_becomes_of_chunks(connection: Connection) -> None:
+    """Also where the rows of each lie months apart and the hypertables' chunks change meanwhile: no plan is kept."""
+    for n in range(12):
+        start = NOON - n * 40 * 86_400
+        write_batch(connection, [message(report(f"m-{n}", start=start, slot=60), "bad")], now=NOW)
+        if n >= 6:
+            for sensor in (f"m-{n}", f"m-{n - 6}"):
+                forget(connection, sensor)
+
+    query = "SELECT statement FROM pg_prepared_statements WHERE statement ~ '^DELETE FROM (count|coverage|dirty)'"
+    prepared = connection.execute(query, prepare=False)
+    assert prepared.fetchall() == []
+    assert connection.execute("SELECT id FROM sensor").fetchall() == []
+
+
 def test_a_sensor_that_is_named_again_begins_anew(connection: Connection, made_up: int) -> None:
     """Who still sends makes it again, and nothing of before is in the way: the same report counts, once."""
     forget(connection, "made-up-1")

@@ -41,6 +41,12 @@ _HOLDS = """
     UNION ALL
     SELECT sensor.id, 'remark ' || min(remark.id) || ' is about it' FROM remark JOIN sensor ON key = sensor
     WHERE sensor.id = ANY(%(ids)s) GROUP BY sensor.id
+    UNION ALL
+    SELECT id, 'it has imported history' FROM sensor
+    WHERE id = ANY(%(ids)s) AND EXISTS (SELECT FROM stream WHERE stream.sensor = key AND node IS NULL)
+    UNION ALL
+    SELECT id, 'several nodes had it: ' || string_agg(DISTINCT node, ', ' ORDER BY node) FROM sensor_node
+    JOIN sensor ON key = sensor WHERE id = ANY(%(ids)s) GROUP BY id HAVING count(DISTINCT node) > 1
     ORDER BY 1
 """
 

@@ -124,6 +124,10 @@ def test_a_sensor_that_is_named_again_begins_anew(connection: Connection, made_u
     assert ("made-up-1", "other") in stored(connection).claims
 
 
+SHARED = "INSERT INTO sensor_node SELECT key, 'good', '2026-03-01 13:00Z' FROM sensor"
+IMPORTED = """
+    INSERT INTO stream (sensor, stream, received) SELECT key, '6f3c5e0a-7c1e-4b0a-9d55-3f1d2c4b5a60', '{}' FROM sensor
+"""
 INSTALLED = """
     INSERT INTO station (id, name, timezone, longitude, latitude) VALUES ('markt', 'Markt', 'UTC', 11, 50);
     INSERT INTO installation SELECT key, 'markt', '2020-01-01', '2021-01-01', 'part' FROM sensor;
@@ -135,13 +139,15 @@ INSTALLED = """
     [
         ("INSERT INTO remark (sensor, starts, kind, text) SELECT key, '2026-03-01', 'note', 'x' FROM sensor", "remark"),
         (INSTALLED, "it hangs or hung at station markt"),
+        (SHARED, "several nodes had it: bad, good"),
+        (IMPORTED, "it has imported history"),
     ],
-    ids=["remark", "station"],
+    ids=["remark", "station", "node", "import"],
 )
 def test_what_was_a_sensor_is_not_forgotten(
     connection: Connection, statement: str, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One that a station had, or that a remark is about, stays; the sentence says what to do instead."""
+    """One that a station had, a remark is about, or something else counts under, stays; it says what to do instead."""
     write_batch(connection, [message(report(), "bad")], now=NOW)
     connection.execute(statement)  # type: ignore[arg-type]
     before = stored(connection)

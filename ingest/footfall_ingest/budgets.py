@@ -263,7 +263,7 @@ def note(connection: Connection, spent: Amounts, refused: Amounts, now: datetime
         """
         INSERT INTO node_day AS told (node, day, what, used, refused, refused_last)
         VALUES (%(node)s, %(day)s, %(what)s, %(used)s, %(refused)s, %(last)s)
-        ON CONFLICT (node, day, what) DO UPDATE SET used = told.used + excluded.used,
+        ON CONFLICT (day, node, what) DO UPDATE SET used = told.used + excluded.used,
             refused = told.refused + excluded.refused,
             refused_last = coalesce(excluded.refused_last, told.refused_last)
         """,

@@ -499,6 +499,24 @@ def test_what_is_shown(connection: Connection) -> None:
     assert refusals(connection, TOMORROW + timedelta(days=7)) == []
 
 
+def test_what_is_shown_is_found_by_the_day(connection: Connection) -> None:
+    """The rows stay for as long as the database lives: to ask for the last days does not go through years."""
+    connection.execute(
+        "INSERT INTO node_day (day, node, what) "
+        "SELECT %s::date - day, 'node-' || node, 'rows' "
+        "FROM generate_series(0, 400) AS day, generate_series(1, 50) AS node ORDER BY 1, 2",
+        [NOW],
+    )
+    connection.execute("ANALYZE node_day")
+
+    for query in ("day >= date '2026-02-25'", "day = date '2026-03-01' AND node = ANY('{node-1,node-2}')"):
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT used FROM node_day WHERE {query}"
+        (((found,),),) = connection.execute(explain).fetchall()  # type: ignore[arg-type]
+        plan = found["Plan"]
+        assert plan["Actual Rows"] > 0
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 40, "of some 300"
+
+
 # A world in which everything is used up soon.
 @st.composite
 def _arrivals(draw: st.DrawFn) -> Message:

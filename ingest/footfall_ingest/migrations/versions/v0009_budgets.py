@@ -35,7 +35,7 @@ CREATE TABLE node_day (
     used         bigint NOT NULL DEFAULT 0,
     refused      bigint NOT NULL DEFAULT 0,
     refused_last timestamptz,
-    PRIMARY KEY (node, day, what)
+    PRIMARY KEY (day, node, what)
 );
 COMMENT ON TABLE node_day IS 'What a node used of its budgets on a UTC day; node "": no node could be read.';
 COMMENT ON COLUMN node_day.used IS 'Of streams and rows; of the others the rows that are there tell it.';

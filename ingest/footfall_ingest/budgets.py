@@ -33,6 +33,7 @@ import numpy.typing as npt
 import psycopg
 
 from footfall_contract.batch import ReportBatch
+from footfall_contract.words import MAX_SLOTS
 from footfall_ingest.judge import Rules
 from footfall_ingest.store import Quarantined
 
@@ -164,9 +165,11 @@ def counted_rows(batch: ReportBatch, rows: Int64s, *, now: int) -> tuple[Int64s,
     ends = part.start + part.slot * part.slots
     covered = np.where(part.is_span, 1, -(-ends // MINUTE_S) - part.start // MINUTE_S)
     report = part.cell_report
-    minute = np.where(part.is_span[report], 0, (part.start[report] + part.cell_index * part.slot[report]) // MINUTE_S)
-    cells = np.unique(np.stack([report, minute, part.cell_direction, part.cell_class]), axis=1)
-    return rows, covered + np.bincount(cells[0], minlength=len(rows))
+    minute = (part.start[report] + part.cell_index * part.slot[report]) // MINUTE_S
+    # Report, minute, direction and class as one number: of these the distinct ones are found fast.
+    within = np.where(part.is_span[report], 0, minute - part.start[report] // MINUTE_S)
+    cells = (report * (MAX_SLOTS + 1) + within) << 16 | part.cell_direction.astype(np.int64) << 8 | part.cell_class
+    return rows, covered + np.bincount((np.unique(cells) >> 16) // (MAX_SLOTS + 1), minlength=len(rows))
 
 
 Held = Mapping[str, tuple[int, int]]

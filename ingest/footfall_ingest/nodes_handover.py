@@ -15,6 +15,8 @@ BOX_AUTHORITY: Final = "/etc/footfall/ca.crt"
 BOX_CERTIFICATE: Final = "/etc/footfall/mqtt.crt"
 BOX_PASSWORD: Final = "/etc/footfall/secrets/mqtt-password"  # noqa: S105  # a path
 BOX_KEY: Final = "/etc/footfall/secrets/mqtt-key"
+BOX_OUTBOX: Final = "/var/lib/footfall-edge/outbox.sqlite"
+"""Where the unit of the edge, and its container, keep what is counted."""
 BOX_KEY_AS_READ: Final = "/run/credentials/footfall-edge.service/mqtt-key"
 """Where the edge finds its key: systemd lays it there for it alone (LoadCredential=)."""
 
@@ -41,6 +43,7 @@ def head(account: Account, host: str, port: int, *, has_authority: bool, by_pass
         lines.append(f'username = "{account}"')
     else:
         lines += [f'cert_file = "{BOX_CERTIFICATE}"', f'key_file = "{BOX_KEY_AS_READ}"']
+    lines += ["", "[outbox]", f'path = "{BOX_OUTBOX}"']
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,7 @@ import ssl
 from paho.mqtt.client import Client, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 
-from footfall_role.settings import MqttSettings
+from footfall_role.settings import MqttSettings, SettingsError
 
 
 def new_client(
@@ -20,6 +20,9 @@ def new_client(
 
     Where no user name is set the client logs in as `name`, or else with its id, because brokers may keep a queue only
     for named sessions (amqtt does).
+
+    Raises:
+        SettingsError: a certificate or key cannot be used; the message names the setting and the file.
     """
     client = Client(
         CallbackAPIVersion.VERSION2,
@@ -30,12 +33,30 @@ def new_client(
     )
     client.username_pw_set(settings.username or name or client_id, settings.password.get_secret_value() or None)
     if settings.tls:
-        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        if settings.cert_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
-        client.tls_set_context(context)
+        client.tls_set_context(_context(settings))
     client.reconnect_delay_set(min_delay=1, max_delay=30)
     return client
+
+
+def _context(settings: MqttSettings) -> ssl.SSLContext:
+    # What ssl raises names no file.
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+    except OSError as error:
+        raise SettingsError(f"ca_file: {settings.ca_file}: {_why(error)}") from error
+    if settings.cert_file:
+        try:
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+        except OSError as error:
+            files = " and ".join(f"{file}" for file in (settings.cert_file, settings.key_file) if file)
+            raise SettingsError(f"cert_file, key_file: {files}: {_why(error)}") from error
+    return context
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"is no certificate or key that can be used ({error.reason or error})"
+    return f"cannot be read: {error.strerror or error}"
 
 
 def hang_up(client: Client) -> None:

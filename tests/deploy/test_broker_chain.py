@@ -94,10 +94,11 @@ class Edge:
             "mqtt-key": "/run/credentials/footfall-edge.service/mqtt-key",
         }.items():
             head = head.replace(path, str(box.folder / f"{box.account}-{name}"))
+        head = head.replace("/var/lib/footfall-edge/outbox.sqlite", str(outbox))
         node, mqtt = head.split("\n\n", 1)
         self.config = box.folder / "edge.toml"
         self.config.write_text(
-            f'{node}\nclock = "system"\n\n{mqtt}\n[outbox]\npath = "{outbox}"\n'
+            f'{node}\nclock = "system"\n\n{mqtt}\n'
             "[report]\nslot_s = 1\nevery_s = 1\nresend_s = 2\n"
             f'[[sensor]]\nid = "{box.node}-1"\ndriver = "line-json"\nport = "{counter.port}"\n'
             'after_restart = "kept"\nmost_per_s = 100\n'

@@ -85,6 +85,7 @@ def test_an_account_is_made_listed_changed_and_taken_away(
     assert tomllib.loads(head) == {
         "node": "jena-nord",
         "mqtt": {"host": "broker.example", "port": 8883, "tls": True, "username": "jena-nord"},
+        "outbox": {"path": "/var/lib/footfall-edge/outbox.sqlite"},
     }
     assert len(password.strip()) == 32
     assert "systemctl reload mosquitto" in shown.err

@@ -8,7 +8,7 @@ from paho.mqtt.client import Client
 
 from footfall_demo.broker import Broker
 from footfall_role.mqtt import hang_up, new_client
-from footfall_role.settings import MqttSettings
+from footfall_role.settings import MqttSettings, SettingsError
 from footfall_testing.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,21 @@ def test_who_hung_up_may_connect_again(mosquitto: Broker, unique: str) -> None:
     client.publish(f"{unique}/x", b"again", qos=1).wait_for_publish(20)
 
     hang_up(client)
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """Not what ssl says of it, which has no file: whoever sets a box up sees which one is meant, and why not."""
+    missing, other, folder = tmp_path / "ca.crt", tmp_path / "other.crt", tmp_path / "folder"
+    other.write_text("no certificate\n")
+    folder.mkdir()
+    for settings, said in (
+        (MqttSettings(tls=True, ca_file=missing), rf"^ca_file: {missing}: cannot be read: No such file or directory$"),
+        (MqttSettings(tls=True, ca_file=other), rf"^ca_file: {other}: is no certificate or key that can be used"),
+        (MqttSettings(tls=True, ca_file=folder), rf"^ca_file: {folder}: cannot be read: "),
+        (MqttSettings(tls=True, cert_file=missing, key_file=other), rf"^cert_file, key_file: {missing} and {other}: "),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            new_client(settings, "nobody")
 
 
 @pytest.mark.parametrize("folder", ["api", "bench", "deploy", "edge", "firmware-sim", "ingest", "tests"])

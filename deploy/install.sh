@@ -313,6 +313,10 @@ put_system() {
                 install -m 644 "$from/systemd/footfall-journald.conf" "$system/journald.conf.d/50-footfall.conf"
                 ! live || systemctl restart systemd-journald.service || true
             fi
+            if live && command -v udevadm >/dev/null; then
+                udevadm control --reload || true
+                udevadm trigger --subsystem-match=tty --subsystem-match=usb || true
+            fi
         fi
     done
     if [ -n "$certificate" ]; then
@@ -322,13 +326,7 @@ put_system() {
     fi
     install -m 755 "$from/install.sh" "$lib/install.sh"
     ln -sfn ../lib/footfall/install.sh "$bin/footfall-install"
-    if live; then
-        systemctl daemon-reload
-        if command -v udevadm >/dev/null; then
-            udevadm control --reload || true
-            udevadm trigger --subsystem-match=tty --subsystem-match=usb || true
-        fi
-    fi
+    ! live || systemctl daemon-reload
     for role in $(roles); do
         for unit in $(enabled_of "$role"); do
             [ -f "$units/$unit" ] || continue

@@ -37,7 +37,8 @@ def migrate(dsn: str, settings: StoreSettings | None = None) -> list[str]:
     that runs elsewhere is waited for. Needs the right to create tables.
 
     Raises:
-        MigrationError: no connection, a statement failed, or a newer program migrated it; nothing was changed.
+        MigrationError: no connection, a statement failed, its text is not UTF-8, or a newer program migrated it.
+            Nothing was changed.
     """
     try:
         with _one_at_a_time, _transaction(dsn) as connection:
@@ -74,6 +75,19 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
 @contextmanager
 def _transaction(dsn: str) -> Iterator[Connection]:
     # The driver connects by itself, so that every DSN that psycopg understands is understood here.
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=NullPool)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: _connected(dsn), poolclass=NullPool)
     with engine.begin() as connection:
         yield connection
+
+
+def _connected(dsn: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(dsn)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        name = connection.info.dbname
+        connection.close()
+        raise MigrationError(
+            f"the database {name} keeps text as {encoding}, in which a name such as Löbderstraße has no sure place; "
+            f"make it anew: CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'"
+        )
+    return connection

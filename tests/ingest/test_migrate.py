@@ -7,6 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from footfall_ingest import migrate as migration
 from footfall_ingest.migrate import MigrationError, check, migrate
@@ -154,6 +156,20 @@ def test_a_server_that_is_not_there_is_a_migration_error() -> None:
     """No connection is told in one error of this module, whatever the driver says."""
     with pytest.raises(MigrationError, match="could not be migrated"):
         migrate("postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=5")
+
+
+def test_a_database_without_unicode_is_refused_with_how_to_make_one(blank_database: str) -> None:
+    """Names of streets have no sure place in it."""
+    name = conninfo_to_dict(blank_database)["dbname"]
+    ascii_only = f"{name}_ascii"
+    with psycopg.connect(blank_database, autocommit=True) as connection:
+        create = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+        connection.execute(sql.SQL(create).format(sql.Identifier(ascii_only)))
+        try:
+            with pytest.raises(MigrationError, match=r"keeps text as SQL_ASCII.* ENCODING 'UTF8'"):
+                migrate(make_conninfo(blank_database, dbname=ascii_only))
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(ascii_only)))
 
 
 def test_a_newer_schema_is_refused(database: str) -> None:

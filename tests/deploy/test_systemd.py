@@ -78,6 +78,24 @@ def test_little_is_left_that_a_service_could_do(unit: Path) -> None:
     assert float(found[1]) <= EXPOSURE[unit.stem]
 
 
+def test_the_broker_may_do_little_too(tmp_path: Path) -> None:
+    """Debian's unit leaves it everything; with what we add, systemd has nothing to say and little is left."""
+    added = (FOLDER.parent / "mosquitto" / "mosquitto.service.d" / "footfall.conf").read_text()
+    unit = tmp_path / "mosquitto.service"
+    unit.write_text(
+        "[Service]\nType=notify\nExecStart=/bin/true\nExecReload=/bin/kill -HUP $MAINPID\n"
+        + re.sub(r"\+/opt/footfall/\S+", "+/bin/true", added)
+    )
+
+    verified = analyze("verify", "--man=no", str(unit))
+    left = analyze("security", "--offline=yes", "--no-pager", str(unit))
+
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", left.stdout)
+    assert found, left.stdout + left.stderr
+    assert float(found[1]) <= 2.5
+
+
 @pytest.mark.parametrize("unit", SERVICES, ids=name_of)
 def test_a_service_is_nobody_who_may_do_anything(unit: Path) -> None:
     """A user of its own without capabilities; the one that writes root's files has no network instead."""

@@ -122,17 +122,17 @@ class PtyLine:
     def read(self) -> bool:
         """Whether all that was sent is gone from the line: the host has read it, unless `flushes` has grown."""
         gone = self._master is not None and not self._queue and self._waiting() == 0
-        self._take()  # after the look: what was thrown away by then has been told by now
+        self.look()  # after that: what was thrown away by then has been told by now
         return gone
 
     def receive(self) -> bytes:
         """What the host has written since; empty if nothing."""
-        self._take()
+        self.look()
         received = bytes(self._received)
         self._received.clear()
         return received
 
-    def _take(self) -> None:
+    def look(self) -> None:
         """Take in what the kernel has: packets of one byte that says what is told, and what the host has written."""
         while self._master is not None:
             try:

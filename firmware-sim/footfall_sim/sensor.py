@@ -161,16 +161,19 @@ class SimulatedSensor:
             if sentence:
                 self.device.delivered(arrived=False)
         elif sentence:
+            if not self._speaking:
+                self._harmed = self._harm()
             self.line.send(sentence)
             self._speaking = not self.device.acknowledged
         self._note(now)
 
     def _listen(self, now: float) -> None:
         """Tell a device whose host does not acknowledge what became of its bytes."""
-        gone = self._speaking and self.line.read()
-        harmed = (self.line.overrun_bytes, self.line.spoiled_parts, self.line.flushes)
-        failed = self.line.fd is None or harmed != self._harmed
-        if self._speaking and (failed or gone):
+        if not self._speaking:
+            return
+        gone = self.line.read()
+        failed = self.line.fd is None or self._harm() != self._harmed
+        if failed or gone:
             self._speaking = False
             self.device.delivered(arrived=not failed)
             self._note(now)
@@ -178,8 +181,11 @@ class SimulatedSensor:
                 self._unheard = False
                 if self._to_walk:
                     self.start_walking(now)
-        if not self._speaking:
-            self._harmed = harmed
+
+    def _harm(self) -> tuple[int, int, int]:
+        """What has been done to bytes on the line so far: run over, spoiled, thrown away by the host."""
+        self.line.look()
+        return self.line.overrun_bytes, self.line.spoiled_parts, self.line.flushes
 
     def _note(self, now: float) -> None:
         settled = self.device.take_closed()

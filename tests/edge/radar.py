@@ -61,7 +61,7 @@ class Radar:
     def busy(self) -> bool:
         """Whether somebody is still on the way, or in frames that nobody has read yet."""
         with self._lock:
-            return bool(self._frames) or not self._line.read(time.monotonic())
+            return bool(self._frames) or not self._line.read()
 
     def unplug(self) -> str:
         """Draw the cable; the name the port had."""

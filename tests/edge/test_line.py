@@ -115,7 +115,7 @@ def test_frames_are_heard_and_answered(pty: PtyLine, host: Host) -> None:
 def test_what_lay_in_the_port_before_is_thrown_away(pty: PtyLine, link: Path) -> None:
     """Bytes from before the port was opened are discarded: they are of unknown age."""
     say(pty, b"old news")
-    wait_until(lambda: not pty.read(time.monotonic()), what="the kernel to have passed it on")
+    wait_until(lambda: not pty.read(), what="the kernel to have passed it on")
     host = Host(link)
     host.line.start()
     host.wait_for(Opened)
@@ -150,7 +150,7 @@ def test_a_frame_cut_by_the_unplugging_spoils_no_other(pty: PtyLine, host: Host)
     host.wait_for(Opened)
     say(pty, hello()[:9])
     host.wait_for(Heard)
-    wait_until(lambda: pty.read(time.monotonic()), what="all of the half frame to be read")
+    wait_until(pty.read, what="all of the half frame to be read")
     pty.unplug()
     host.wait_for(Closed)
     pty.plug(time.monotonic())

@@ -33,6 +33,9 @@ SEED = int(os.environ.get("SEED", "20260301"))
 HONEST = "honest"
 """A node whose sensor speaks over MQTT, beside the one on the serial line."""
 
+FEW = 3
+"""People who cross at once, at most: all thirty groups together are fewer than 100, more in a second nobody believes."""
+
 GROWTH = {API: 200, INGEST: 120, EDGE: 60}
 """MiB that a role may have more than before, at its most."""
 
@@ -115,7 +118,7 @@ def under_http(town: Town, dice: random.Random, number: int) -> Fire:
             pieces = tuple(piece.replace(b"VERSION", version[1].encode()) for piece in attack.pieces)
             sent.append(pool.submit(fire.send, place, Attack(attack.kind, pieces, attack.hangs_up)))
             if place % max(1, number // 20) == 0:
-                town.passes(dice.randint(1, 9))
+                town.passes(dice.randint(1, FEW))
         for each in sent:
             each.result()
     return fire
@@ -136,7 +139,7 @@ def under_mqtt(town: Town, dice: random.Random, number: int) -> None:
             topic, payload = hostile.over_mqtt(dice, [SENSOR, f"{HONEST}-0"])
             evil.publish([(topic, payload)], retain=dice.random() < 0.05, qos=dice.choice([0, 1, 1]))
             if place % max(1, number // 10) == 0:
-                town.passes(dice.randint(1, 9))
+                town.passes(dice.randint(1, FEW))
 
 
 def at_broker(town: Town, dice: random.Random, number: int) -> None:

@@ -34,7 +34,7 @@ HONEST = "honest"
 """A node whose sensor speaks over MQTT, beside the one on the serial line."""
 
 FEW = 3
-"""People who cross at once, at most: all thirty groups together are fewer than 100, more in a second nobody believes."""
+"""People who cross at once, at most: all thirty groups are fewer than 100. More in a second is not believed."""
 
 GROWTH = {API: 200, INGEST: 120, EDGE: 60}
 """MiB that a role may have more than before, at its most."""

@@ -72,6 +72,7 @@ _MARKED: Final = """
 """
 _MISSING_ROLES: Final = """
     SELECT wanted FROM unnest(%s::text[]) AS wanted WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted)
+    ORDER BY 1
 """
 _VERSIONS: Final = "SELECT version FROM pg_available_extension_versions WHERE name = 'timescaledb' ORDER BY 1"
 _PRIVILEGES: Final[Mapping[Privilege, sql.SQL]] = {

@@ -143,7 +143,7 @@ class UnexpectedError(Exception):
     """Something that nobody expects, with something in it that nobody may read."""
 
     def __init__(self) -> None:
-        super().__init__('SELECT password FROM geheim-geheim-geheim; File "/work/x.py", psycopg')
+        super().__init__('SELECT password FROM geheim-geheim-geheim; File "/srv/x.py", psycopg')
 
 
 class DatabaseFault(psycopg.DataError):

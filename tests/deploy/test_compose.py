@@ -396,3 +396,12 @@ def test_variables_are_filled_in_as_compose_does() -> None:
     assert compose.filled("${A} ${B} ${B:-2} ${EMPTY:-3} $$A ${A:?no}", told) == "1  2 3 $A 1"
     with pytest.raises(UnsetError, match="B: say it"):
         compose.filled("${B:?say it}", told)
+
+
+def test_the_publisher_answers_where_its_health_is_asked() -> None:
+    """The port in [metrics] is that of the process that serves; a command has its own as an option."""
+    publish = SERVICES["publish"]
+
+    assert "--metrics-port=9104" in publish["command"]
+    assert "127.0.0.1:9104/metrics" in publish["healthcheck"]["test"][-1]
+    assert publish["environment"]["FOOTFALL_METRICS__HOST"] == "0.0.0.0"

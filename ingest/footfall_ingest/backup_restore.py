@@ -14,6 +14,7 @@ Roles belong to the server and are in no dump. Those that own something in the b
 made where they are missing, such that nobody can log in as them; accounts and passwords are for the administrator.
 """
 
+import itertools
 import os
 import tempfile
 import time
@@ -225,7 +226,7 @@ class _Target:
 
     def exchange(self, say: Say) -> str | None:
         """Give the new database the name, and the old one another; the name of the old one, None if there is none."""
-        aside = _derived(self.name, f"_before_{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        aside = self._free_name(f"_before_{datetime.now(UTC):%Y%m%dT%H%M%S}")
         for left in reversed(range(_TRIES)):
             self.check_alone()
             try:
@@ -251,6 +252,12 @@ class _Target:
             f'what was there is kept as the database {aside}; when nobody needs it any longer: DROP DATABASE "{aside}";'
         )
         return aside
+
+    def _free_name(self, end: str) -> str:
+        """A name after `end` that no database has; two restores may end in one second."""
+        taken = {name for (name,) in self.server.execute("SELECT datname FROM pg_database").fetchall()}
+        ends = itertools.chain([end], (f"{end}_{number}" for number in itertools.count(2)))
+        return next(name for name in (_derived(self.name, each) for each in ends) if name not in taken)
 
     def _rename(self, aside: str) -> None:
         """In a transaction, so that the name is never without a database."""

@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from footfall_demo.broker import Broker
 from footfall_demo.postgres import EmbeddedPostgres
-from footfall_ingest import backup, backup_manifest, backup_programs
+from footfall_ingest import backup, backup_manifest, backup_programs, backup_restore
 from footfall_ingest.__main__ import main
 from footfall_ingest.backup_manifest import Manifest
 from footfall_ingest.commands import RefusedError
@@ -739,9 +739,26 @@ def test_what_was_there_is_kept_under_another_name(place: Place, run: Run, folde
     assert "=T/" in acl
     assert mark is None
     assert place.ask("SHOW search_path") == [('public, "a b"',)]
-    # And once more: the name that is free now is another one.
-    assert run("restore", archive, "--replace", dsn=place.dsn)[0] == 0
-    assert place.passages() == {"markt-1": 5}
+
+
+def test_restores_that_end_in_the_same_second_take_different_names(
+    place: Place, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small database is back in half a second; what each of them found is kept."""
+    moment = datetime(2026, 7, 1, 10, 0, 0, tzinfo=UTC)
+    monkeypatch.setattr(backup_restore, "datetime", type("Stopped", (), {"now": staticmethod(lambda _zone: moment)}))
+    place.count(0, 5)
+    archive = backed_up(run, place, folder)
+    for number in range(3):
+        place.count(5 + number)
+        assert run("restore", archive, "--replace", dsn=place.dsn)[0] == 0
+        assert place.passages() == {"markt-1": 5}
+
+    aside = f"{place.name}_before_20260701T100000"
+    assert place.names() == [place.name, aside, f"{aside}_2", f"{aside}_3"]
+    assert {name: place.passages(place.server.dsn(name)) for name in place.names()[1:]} == {
+        name: {"markt-1": 6} for name in place.names()[1:]
+    }
 
 
 def test_an_empty_database_need_not_be_replaced(place: Place, run: Run, folder: Path) -> None:

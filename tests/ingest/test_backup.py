@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -574,6 +574,26 @@ def test_a_full_disk_costs_no_backup(plain: Place, run: Run, small_disk: Path, t
     assert sorted(small_disk.glob("footfall-*")) == [good, good.with_suffix(".json")]
     assert run("verify", good, dsn=plain.dsn)[0] == 0
     assert metrics(textfile)["footfall_backup_last_run_success"] == 0
+
+
+def test_a_backup_of_the_same_second_is_not_written_over(
+    plain: Place, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock may have been set back to the very second of another backup: that one stays what it is."""
+    archive = backed_up(run, plain, folder)
+    taken = backup_manifest.opened(archive).manifest.taken
+    facts = backup._facts
+    monkeypatch.setattr(backup, "_facts", lambda connection: replace(facts(connection), taken=taken))
+    there = {path: path.read_bytes() for path in folder.iterdir()}
+    plain.count(0, 5)
+
+    status, _, error = run("backup", folder, dsn=plain.dsn)
+    assert status == 1
+    assert f"there is a backup of {taken:%Y-%m-%d %H:%M:%S} UTC already ({archive})" in error
+    archive.unlink()
+    del there[archive]
+    assert run("backup", folder, dsn=plain.dsn)[0] == 1  # nor over the manifest of one that was cut short
+    assert {path: path.read_bytes() for path in folder.iterdir()} == there
 
 
 def test_only_one_backup_is_made_in_a_folder_at_a_time(

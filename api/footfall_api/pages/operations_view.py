@@ -533,20 +533,20 @@ def _of_quarantine(facts: Facts) -> Iterator[Trouble]:
 
 
 def _of_budgets(facts: Facts) -> Iterator[Trouble]:
-    t, remedy, doc = facts.t, facts.t("ops_remedy.refused"), "docs/misbehaving-node.md"
+    t, doc = facts.t, "docs/misbehaving-node.md"
     by_node: dict[str | None, list[Row]] = {}
     for row in facts.answer["refused"]:
         by_node.setdefault(row["node"], []).append(row)
     for node, rows in by_node.items():
-        last = max((row["last"] for row in rows), key=lambda moment: seconds(moment) or 0.0)
-        text = t(
-            "ops_trouble.refused",
-            sum(row["messages"] for row in rows),
-            node=node or t("ops.unknown"),
-            time=facts.when(last),
-            why=", ".join(t(BUDGETS[row["budget"]]) for row in rows),
-        )
-        command = f"footfall-ingest quarantine list --node {quote(node)}" if node else QUARANTINE_COMMANDS[0]
+        messages = sum(row["messages"] for row in rows)
+        time = facts.when(max((row["last"] for row in rows), key=lambda moment: seconds(moment) or 0.0))
+        why = ", ".join(t(BUDGETS[row["budget"]]) for row in rows)
+        if node:
+            text, remedy = t("ops_trouble.refused", messages, node=node, time=time, why=why), t("ops_remedy.refused")
+            command = f"footfall-ingest quarantine list --node {quote(node)}"
+        else:
+            text = t("ops_trouble.refused_nameless", messages, time=time, why=why)
+            remedy, command = t("ops_remedy.refused_nameless"), QUARANTINE_COMMANDS[0]
         yield _trouble(facts, SOON, f"refused {node or ''}", text, remedy, doc=doc, command=command)
 
 

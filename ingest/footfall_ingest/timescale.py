@@ -99,11 +99,24 @@ def arrange(connection: psycopg.Connection[Any], *, compress_after_days: int) ->
             "updated and migrate has run again"
         )
     else:
-        changed = [table.name for table in _TABLES if _compress(connection, table, compress_after_days)]
-        if changed:
+        if owner := _owner_without_login(connection):
+            said.append(
+                f'nothing is compressed: TimescaleDB works in the name of the tables\' owner, and the role "{owner}" '
+                f'may not log in (ALTER ROLE "{owner}" LOGIN, or deploy/database/accounts.sh, then migrate again)'
+            )
+        elif changed := [table.name for table in _TABLES if _compress(connection, table, compress_after_days)]:
             said.append(f"{_listed(changed)} are compressed {compress_after_days} days after the end of a chunk")
         said += _unlimited(connection)
     return said
+
+
+def _owner_without_login(connection: psycopg.Connection[Any]) -> str:
+    """The owner of the tables if they may not log in, as after a restore on a server that did not know them."""
+    query = """
+        SELECT rolname FROM pg_roles WHERE NOT rolcanlogin
+        AND oid = (SELECT relowner FROM pg_class WHERE oid = %s::regclass)
+    """
+    return "".join(name for (name,) in connection.execute(query, [_TABLES[0].name]).fetchall())
 
 
 def licence(connection: psycopg.Connection[Any]) -> str:

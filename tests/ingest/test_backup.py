@@ -8,16 +8,19 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from alembic import command
 from prometheus_client.parser import text_string_to_metric_families
 
 from footfall_demo.broker import Broker
@@ -28,7 +31,7 @@ from footfall_ingest.backup_manifest import Manifest
 from footfall_ingest.commands import RefusedError
 from footfall_ingest.epochs import settle
 from footfall_ingest.flush import write_batch
-from footfall_ingest.migrate import migrate
+from footfall_ingest.migrate import _config, _transaction, migrate
 from footfall_ingest.rollup import roll_up
 from footfall_testing.databases import DatabaseServer
 from footfall_testing.edge_box import NOW, Box, Line
@@ -612,7 +615,9 @@ def test_only_one_backup_is_made_in_a_folder_at_a_time(
     process.communicate()
 
 
-def test_what_need_not_be_kept_goes_and_what_is_not_ours_stays(plain: Place, run: Run, folder: Path) -> None:
+def test_what_need_not_be_kept_goes_and_what_is_not_ours_stays(
+    plain: Place, run: Run, folder: Path, tmp_path: Path
+) -> None:
     """Of six backups that of a day is kept. Files of others are not touched, whatever their names, nor what is odd."""
     old = [aged(backed_up(run, plain, folder), timedelta(days=days)) for days in (3, 2, 1, 1000)]
     name = plain.name
@@ -626,9 +631,16 @@ def test_what_need_not_be_kept_goes_and_what_is_not_ours_stays(plain: Place, run
     ]
     for each in foreign:
         (folder / each).write_text("somebody's")
-    link = folder / f"footfall-{name}-20250101T000000Z.dump"
-    link.symlink_to(folder / "notes.txt")
-    link.with_suffix(".json").write_text(old[0].with_suffix(".json").read_text())
+    link = aged(backed_up(run, plain, folder), timedelta(days=7))
+    link.rename(tmp_path / "elsewhere")
+    link.symlink_to(tmp_path / "elsewhere")
+    other = aged(backed_up(run, plain, folder), timedelta(days=8))
+    of_other = backup_manifest.read(other.with_suffix(".json"))
+    database = of_other.database.model_copy(update={"name": name.replace("_", "-")})  # its files have the same names
+    written(other, of_other.model_copy(update={"database": database}))
+    odd = aged(backed_up(run, plain, folder), timedelta(days=9))
+    of_odd = backup_manifest.read(odd.with_suffix(".json"))
+    written(odd, of_odd.model_copy(update={"taken": of_odd.taken - timedelta(hours=1)}))
     damaged = aged(backed_up(run, plain, folder), timedelta(days=5))
     damaged.write_bytes(damaged.read_bytes()[:-1])
     future = aged(backed_up(run, plain, folder), timedelta(days=-400))
@@ -640,11 +652,17 @@ def test_what_need_not_be_kept_goes_and_what_is_not_ours_stays(plain: Place, run
     assert not [path for path in old if path.exists() or path.with_suffix(".json").exists()]
     assert all((folder / each).read_text() == "somebody's" for each in foreign)
     assert link.is_symlink()
+    assert link.exists()
+    assert other.exists()
+    assert odd.exists()
     assert damaged.exists()
     assert future.exists()
     assert f"left alone: {damaged} has" in said
     assert f"left alone: {future} says that it is of a later time" in said
     assert f"left alone: {folder}/footfall-{name}-20260101T000000Z.dump has no manifest beside it" in said
+    assert f"left alone: {other} is not what its manifest speaks of" in said
+    assert f"left alone: {odd} is not of the time in its name" in said
+    assert said.count("left alone") == 5
     assert "2 backups are in" in said
 
 
@@ -835,6 +853,53 @@ def test_somebody_who_comes_in_the_last_moment_is_in_time(
     assert plain.names() == [plain.name]
 
 
+def test_somebody_who_is_about_to_leave_is_waited_for(
+    plain: Place, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server takes its time to forget a connection that was closed: that is no reason to refuse."""
+    plain.count(0, 5)
+    archive = backed_up(run, plain, folder)
+    looks = []
+
+    def pause(_seconds: float) -> None:
+        looks.append(plain.passages())  # with one more connection, which goes as well
+        somebody.close()
+
+    monkeypatch.setattr(backup_restore, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+    with psycopg.connect(plain.dsn, application_name="psql") as somebody:
+        status, _, error = run("restore", archive, "--replace", dsn=plain.dsn)
+
+    assert (status, error) == (0, "")
+    assert looks
+
+
+def test_the_name_is_never_without_a_database(
+    plain: Place, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody looks into the new database just when it is to get the name: neither name changes until they leave."""
+    plain.count(0, 5)
+    archive = backed_up(run, plain, folder)
+    check, names = backup_restore._Target.check_alone, []
+
+    with ExitStack() as somebody:
+
+        def checked(target: Any) -> None:
+            check(target)
+            incoming = f"{plain.name}_incoming"
+            if incoming in plain.names():  # not the look before all
+                names.append(plain.names())
+                somebody.close()
+                if len(names) == 1:
+                    somebody.enter_context(psycopg.connect(plain.server.dsn(incoming)))
+
+        monkeypatch.setattr(backup_restore._Target, "check_alone", checked)
+        status, _, error = run("restore", archive, "--replace", dsn=plain.dsn)
+
+    assert (status, error) == (0, "")
+    assert names == [[plain.name, f"{plain.name}_incoming"]] * 2
+    assert plain.passages() == {"markt-1": 5}
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_restore_that_is_killed_leaves_the_database_as_it_was(  # noqa: PLR0917  # fixtures
     moment: str, place: Place, run: Run, folder: Path, programs: Path, tmp_path: Path
@@ -984,6 +1049,29 @@ def test_another_version_of_timescaledb_is_named(timescale: Place, run: Run, fol
     assert f"the backup needs TimescaleDB 2.0.0, the very same version, and here is {found.timescaledb}" in said
 
 
+def migrated_to(dsn: str, revision: str) -> None:
+    """Give a new database the schema of an older version."""
+    with _transaction(dsn) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def test_who_owns_the_database_is_among_the_roles(plain: Place, run: Run, folder: Path) -> None:
+    """Also where it is the server's first superuser, of whom it does not write down what is theirs; and the tables'."""
+    owner = f"{plain.name}_owner"
+    first = str(urlsplit(plain.dsn).username)
+    plain.ask(f"CREATE ROLE {owner}")
+    try:
+        for database, table in ((first, owner), (owner, first)):
+            plain.ask(f"ALTER DATABASE {plain.name} OWNER TO {database}; ALTER TABLE store OWNER TO {table}")
+            roles = backup_manifest.opened(backed_up(run, plain, folder)).manifest.roles
+            assert {first, owner} <= set(roles)
+    finally:
+        plain.ask(f"ALTER DATABASE {plain.name} OWNER TO {first}; ALTER TABLE store OWNER TO {first}")
+        plain.ask(f"DROP ROLE {owner}")
+
+
 def test_rights_come_back_with_their_roles(place: Place, run: Run, folder: Path) -> None:
     """A role that the server does not have is made such that nobody can log in; what is shut stays shut."""
     planner, owner, name = f"{place.name}_planner", f"{place.name}_owner", f"{place.name}_2"
@@ -995,7 +1083,7 @@ def test_rights_come_back_with_their_roles(place: Place, run: Run, folder: Path)
         place.ask(f"ALTER DATABASE {name} OWNER TO {owner}")
         if place.timescale:
             place.ask("CREATE EXTENSION IF NOT EXISTS timescaledb", dsn=dsn)
-        migrate(mine)
+        migrated_to(mine, "0008")
         place.ask(f"GRANT SELECT ON count_hour TO {planner}", dsn=dsn)
         archive = backed_up(run, Place(place.server, name, dsn, place.timescale), folder)
         place.server.drop(name)
@@ -1011,12 +1099,16 @@ def test_rights_come_back_with_their_roles(place: Place, run: Run, folder: Path)
         assert place.ask(may, [planner, planner], dsn) == [(True, False)]
         shut = "SELECT count(*) FROM aclexplode((SELECT proacl FROM pg_proc WHERE proname = 'remove_minutes'))"
         assert place.ask(f"{shut} WHERE grantee = 0", dsn=dsn) == [(0,)]
+        # Those that the restore made for today's schema as well.
         owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
         assert place.ask(owners, dsn=dsn) == [(owner,)]
+        assert place.ask("SELECT count(*) FROM node_day", dsn=dsn) == [(0,)]
         whose = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
         assert place.ask(whose, [name]) == [(owner,)]
-        # The owner migrates as ever.
+        # TimescaleDB works in the owner's name, who has to be allowed to log in for that; who migrates as ever.
+        assert (f'the role "{owner}" may not log in (ALTER ROLE "{owner}" LOGIN' in said) == place.timescale
         place.ask(f"ALTER ROLE {owner} LOGIN PASSWORD 'x'")
+        assert [line for line in migrate(mine) if "are compressed" not in line] == []
         assert migrate(mine) == []
     finally:
         place.server.drop(name)

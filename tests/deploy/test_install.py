@@ -1,6 +1,7 @@
 """install.sh in a folder that stands for a machine: what it puts there, what it leaves alone, how it goes back."""
 
 import base64
+import fcntl
 import hashlib
 import os
 import re
@@ -168,6 +169,7 @@ def test_a_box_from_nothing_to_an_update_and_back(machine: Machine) -> None:
     assert sorted(found.name for found in machine.path("/opt/footfall").iterdir()) == [
         "0.2.0", "0.3.0", "current", "previous", "roles",
     ]  # fmt: skip
+    assert machine.path("/opt/footfall/roles").read_text() == "edge\n"
     assert settings.read_text() == "# of this box\n"
     assert machine.path("/etc/udev/rules.d/99-footfall.rules").read_text() == "# of this box\n"
 
@@ -214,6 +216,8 @@ def test_a_server_gets_secrets_of_its_own(machine: Machine) -> None:
     assert not machine.path("/etc/systemd/system/multi-user.target.wants/footfall-publish.service").exists()
     assert mode(machine.path("/var/backups/footfall")) == 0o700
 
+    made["ingest-dsn"] = "postgresql://footfall_ingest_login@database.example/footfall"
+    (secrets / "ingest-dsn").write_text(made["ingest-dsn"])
     assert "shown this once" not in machine.install("server", machine.wheel("0.2.0"))
     assert {file.name: file.read_text() for file in secrets.iterdir() if file.is_file()} == made
     refused = machine.run("server", "0.2.0", "--certificate")
@@ -236,6 +240,43 @@ def test_a_version_may_be_prepared_before_it_runs(machine: Machine) -> None:
     assert "missing: /etc/footfall/mqtt.crt /etc/footfall/secrets/mqtt-key" in machine.run("status").stdout
 
 
+def test_a_machine_that_is_both_gets_no_version_that_is_half(machine: Machine) -> None:
+    """One link serves box and server; no version is made the one that runs before it has the packages of each."""
+    for version in ("0.1.0", "0.2.0"):
+        machine.install("edge", machine.wheel(version))
+    machine.install("server", machine.wheel("0.2.0"))
+
+    options = ["--lock", machine.lock, "--wheels", machine.wheels, "--python", sys.executable]
+    newer = machine.run("edge", machine.wheel("0.3.0"), *options)
+    back = machine.run("rollback")
+
+    assert (newer.returncode, back.returncode) == (1, 1)
+    assert "this machine is server too, and 0.3.0 has not the packages for it" in newer.stderr
+    assert "this machine is server too, and 0.1.0 has not the packages for it" in back.stderr
+    assert (machine.says("footfall-edge"), machine.says("footfall-ingest")) == ("0.2.0", "0.2.0")
+    machine.install("server", machine.wheel("0.3.0"), "--prepare")
+    machine.install("edge", "0.3.0")
+    assert (machine.says("footfall-edge"), machine.says("footfall-ingest")) == ("0.3.0", "0.3.0")
+
+
+def test_two_at_once_are_one_too_many(machine: Machine) -> None:
+    """The second does nothing, and says why; so does one whose Python is too old."""
+    machine.path("/run").mkdir(parents=True)
+    old = machine.folder / "old-python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    wheel = machine.wheel("0.1.0")
+    with machine.path("/run/footfall-install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = machine.run("edge", wheel, "--lock", machine.lock)
+    too_old = machine.run("edge", wheel, "--lock", machine.lock, "--python", old)
+
+    assert (second.returncode, "another install.sh is at work" in second.stderr) == (1, True)
+    assert (too_old.returncode, "Python 3.11 or newer is needed" in too_old.stderr) == (1, True)
+    assert not machine.path("/opt").exists()
+    assert not machine.path("/etc").exists()
+
+
 def test_what_is_not_what_it_says_is_not_installed(machine: Machine) -> None:
     """A package with another hash, a wheel that SHA256SUMS does not know, one that does not run: nothing is left."""
     good = machine.lock.read_text()
@@ -244,6 +285,8 @@ def test_what_is_not_what_it_says_is_not_installed(machine: Machine) -> None:
 
     machine.lock.write_text(good.replace("sha256:", "sha256:" + "0" * 64)[: len(good)] + "\n")
     other_package = machine.run("edge", wheel, *options)
+    machine.lock.write_text(re.sub(r"\s*\\?\s*--hash=\S+", "", good))
+    no_hash = machine.run("edge", wheel, *options)
     machine.lock.write_text(good)
     sums = wheel.parent / "SHA256SUMS"
     sums.write_text(f"{'0' * 64}  {wheel.name}\n")
@@ -255,6 +298,7 @@ def test_what_is_not_what_it_says_is_not_installed(machine: Machine) -> None:
 
     for done, words in (
         (other_package, "DO NOT MATCH THE HASHES"),
+        (no_hash, "Hashes are required"),
         (other_wheel, "is not what SHA256SUMS says"),
         (not_named, "does not name footfall-0.1.0"),
         (broken, ""),
@@ -267,8 +311,10 @@ def test_what_is_not_what_it_says_is_not_installed(machine: Machine) -> None:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     sums.write_text(f"{digest}  {wheel.name}\n")
     machine.install("edge", wheel)
-    another = machine.run("edge", machine.wheel("0.1.0", works=False), *options)
-    assert another.returncode == 1
+    another = machine.wheel("0.1.0", works=False)
+    sums.unlink()
+    done = machine.run("edge", another, *options)
+    assert (done.returncode, "0.1.0 is installed from another wheel or lock file" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

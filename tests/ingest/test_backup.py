@@ -217,8 +217,16 @@ def wrapped(tmp_path: Path, programs: Path, *, before: str = "", after: str = ""
     return found
 
 
-HOLD = 'touch "{0}"; while [ -e "{0}" ]; do sleep 0.02; done'
-"""Makes a file, and waits until it is gone."""
+HOLD = 'echo $$ >"{0}"; while [ -e "{0}" ]; do sleep 0.02; done'
+"""Makes a file with the number of its process, and waits until it is gone."""
+
+
+def is_at_work(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 # The main thing
@@ -460,15 +468,17 @@ def test_a_backup_that_is_killed_leaves_nothing_that_looks_like_one(  # noqa: PL
     moment: str, plain: Place, run: Run, folder: Path, programs: Path, tmp_path: Path
 ) -> None:
     """Before pg_dump has written anything, and when it has written everything; the next one cleans up."""
-    good = backed_up(run, plain, folder)
+    good = aged(backed_up(run, plain, folder), timedelta(days=1))  # a second one in its second would be refused
     hold = tmp_path / "hold"
     tools = wrapped(tmp_path, programs, **{moment: HOLD.format(hold)})
     process = started("backup", folder, dsn=plain.dsn, tools=tools)
-    wait_until(hold.exists, timeout=60, what="pg_dump to be there")
+    wait_until(lambda: hold.exists() and hold.read_text(), timeout=60, what="pg_dump to be there")
+    at_work = int(hold.read_text())
     process.kill()
     process.communicate()
     left = {path.suffix for path in folder.glob("footfall-*")}
 
+    wait_until(lambda: not is_at_work(at_work), what="pg_dump to end with it")
     assert set(folder.glob("*.dump")) == {good}
     assert left == {".dump", ".json", ".part"}
     assert run("verify", good, dsn=plain.dsn)[0] == 0
@@ -512,6 +522,27 @@ def test_a_backup_that_is_stopped_cleans_up_and_says_that_it_failed(
     assert "cancelled" in said
     assert not list(folder.glob("footfall-*"))
     assert metrics(textfile)["footfall_backup_last_run_success"] == 0
+
+
+def test_a_backup_that_fails_ends_what_it_has_started(  # noqa: PLR0917  # fixtures
+    plain: Place, run: Run, folder: Path, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While pg_dump is still at work: it would go on reading the whole database for nothing."""
+    hold = tmp_path / "hold"
+    at_work = []
+
+    def fail(*_: Any) -> None:
+        wait_until(lambda: hold.exists() and hold.read_text(), timeout=60, what="pg_dump to be there")
+        at_work.append(int(hold.read_text()))
+        raise RefusedError("the sums cannot be read")
+
+    monkeypatch.setattr(backup, "truth", fail)
+    tools = wrapped(tmp_path, programs, before=HOLD.format(hold))
+    status, _, said = run("backup", folder, dsn=plain.dsn, tools=tools)
+
+    assert (status, said) == (1, "footfall-ingest: the sums cannot be read\n")
+    assert not is_at_work(at_work[0])
+    assert not list(folder.glob("footfall-*"))
 
 
 def metrics(textfile: Path) -> dict[str, float]:

@@ -23,11 +23,11 @@ demo: ## start the simulated city on this machine: http://127.0.0.1:8000 (Ctrl-C
 	@$(PYTHON) tools/setup.py demo --venv $(VENV)
 	@exec $(BIN)/footfall-demo $(ARGS)
 
-test: ## run every test with small seeded counts (about 25 minutes on two cores)
+test: ## run every test with small seeded counts (about 30 minutes on two cores)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
-test-full: ## the same and the large counts (under an hour)
+test-full: ## the same and the large counts (about 80 minutes on two cores)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "full or not full" $(ARGS)
 

@@ -156,6 +156,10 @@ def test_a_box_from_nothing_to_an_update_and_back(machine: Machine) -> None:
     assert "0.1.0 is installed already" in machine.install("edge", machine.wheel("0.1.0"))
     assert "footfall-edge.service waits" not in machine.install("edge", "0.1.0")
     assert "not root's alone: /etc/footfall/secrets/mqtt-password" in machine.run("status").stdout
+    secret.chmod(0o600)
+    assert "not root's alone" not in machine.run("status").stdout
+    os.chown(secret, 1234, 0)
+    assert "not root's alone: /etc/footfall/secrets/mqtt-password" in machine.run("status").stdout
 
     machine.install("edge", machine.wheel("0.2.0"))
     assert machine.says("footfall-edge") == "0.2.0"

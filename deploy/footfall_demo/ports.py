@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 _LOWEST: Final = 10_240
-_APART: Final = 61
-"""Processes whose numbers follow each other begin so many ports apart."""
+_APART: Final = (5**0.5 - 1) / 2
+"""Processes whose numbers follow each other begin so much of all ports apart. By the golden section any few of them lie
+far from each other, so that none gets where another is just choosing."""
 _KERNELS_OWN: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _USUALLY_THE_KERNELS: Final = 32_768
 _TRIED: Final = 2000
@@ -52,7 +53,7 @@ def _row(process: int) -> Iterator[int]:
     end = _kernels_first()
     if end <= _LOWEST:
         return iter(())
-    first = _LOWEST + process * _APART % (end - _LOWEST)
+    first = _LOWEST + int(process * _APART % 1 * (end - _LOWEST))
     return cycle(chain(range(first, end), range(_LOWEST, first)))
 
 

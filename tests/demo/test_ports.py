@@ -51,6 +51,18 @@ def test_processes_begin_elsewhere() -> None:
     assert sum(map(len, answers)) == len(set.union(*answers)) == 90
 
 
+def test_processes_that_ask_much_do_not_meet() -> None:
+    """Those that a run of tests starts one after another begin a thousand ports from each other at least."""
+    end = ports._kernels_first()
+    if end <= ports._LOWEST + 10_000:
+        pytest.skip("this machine leaves most ports to its kernel")
+    for first in (1, 22_053, 4_194_000):
+        begins = [next(ports._row(process)) for process in range(first, first + 10)]
+        gaps = [(b - a) % (end - ports._LOWEST) for a in begins for b in begins if a != b]
+        assert len(gaps) == 90
+        assert min(gaps) > 1000
+
+
 def test_a_kernel_that_keeps_all_ports_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where no port is outside the kernel's range it names one; what it does not tell about is as usual."""
     settings = tmp_path / "ip_local_port_range"

@@ -58,9 +58,13 @@ JENA = [
 ]
 
 
-def noon_zone() -> str:
-    """A zone in which it is past twelve now, and every day has 24 hours: what runs there is at no border of a day."""
-    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+def noon_zone(now: datetime | None = None) -> str:
+    """A zone in which it is past twelve now, and every day has 24 hours: what runs there is at no border of a day.
+
+    Three to five hours ahead of UTC Jena's latitude would do for a longitude: its stations would be refused as swapped.
+    """
+    ahead = 12 - (now or datetime.now(UTC)).hour
+    return f"Etc/GMT{-(6 if 3 <= ahead <= 5 else ahead):+d}"
 
 
 def at_noon(features: list[dict[str, Any]]) -> list[dict[str, Any]]:

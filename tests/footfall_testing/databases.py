@@ -14,9 +14,20 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from alembic import command
 from psycopg import sql
 
+from footfall_ingest import migrate
+
 Connection = psycopg.Connection[Any]
+
+
+def migrated_to(dsn: str, revision: str) -> None:
+    """Bring a database to the schema of an earlier version, or to today's, ``head``, and do nothing beside it."""
+    with migrate._transaction(dsn) as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 @dataclass(frozen=True)

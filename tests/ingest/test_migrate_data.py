@@ -4,13 +4,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from alembic import command
 
 from footfall_contract import encode_cbor
-from footfall_ingest import migrate as migration
 from footfall_ingest.flush import write_batch
 from footfall_ingest.migrate import MigrationError, check, migrate
 from footfall_ingest.rollup import roll_up
+from footfall_testing.databases import migrated_to
 from footfall_testing.ingest_store import NOON, message, report, stored, stream_of, wrong_hours
 
 MARKED = "v: got 2, expected 1; its number is marked received, so that it is not sent again"
@@ -41,14 +40,6 @@ KEPT = [
     (("unreadable", "state: got …", "b", None, None, None, 1), ("status", None, None, False)),
     (("unreadable", "node: got 'B'", None, None, None, None, 1), ("counts", None, "node: got 'B'", False)),
 ]
-
-
-def at(dsn: str, revision: str) -> None:
-    """The schema as an earlier version made it."""
-    with migration._transaction(dsn) as connection:
-        config = migration._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
 
 
 FIRST = f"""
@@ -96,7 +87,7 @@ def first(request: pytest.FixtureRequest) -> str:
     """A database at the first schema with data in every table: once on plain PostgreSQL, once on TimescaleDB."""
     name = "blank_database" if request.param == "plain" else "blank_timescale_database"
     dsn: str = request.getfixturevalue(name)
-    at(dsn, "0001")
+    migrated_to(dsn, "0001")
     fill(dsn)
     return dsn
 
@@ -253,7 +244,7 @@ SECOND = f"""
 @pytest.fixture
 def second(first: str) -> str:
     """A database at the second schema with more minutes: once on plain PostgreSQL, once on TimescaleDB."""
-    at(first, "0002")
+    migrated_to(first, "0002")
     with psycopg.connect(first, autocommit=True) as connection:
         connection.execute(SECOND)
     return first
@@ -275,7 +266,7 @@ def test_every_hour_with_minutes_is_to_be_summed_up(second: str, steps: tuple[st
     """
     before = everything(second)
     for step in steps:
-        at(second, step)
+        migrated_to(second, step)
         assert everything(second) == before, step
     migrate(second)
 
@@ -296,14 +287,14 @@ def test_every_hour_with_minutes_is_to_be_summed_up(second: str, steps: tuple[st
 
 def test_a_store_with_hours_is_taken_to_the_newest_schema(second: str) -> None:
     """From the third and fourth schema: sums, dirty hours, areas and remarks are what they were."""
-    at(second, "0003")
+    migrated_to(second, "0003")
     with psycopg.connect(second, autocommit=True) as connection:
         connection.execute(f"DELETE FROM dirty_hour WHERE hour < to_timestamp({NOON})")
         connection.execute(
             f"INSERT INTO coverage_hour SELECT key, to_timestamp({NOON - 3600}), 60, 60, '2026-03-02' FROM sensor"
         )
         connection.execute(f"INSERT INTO count_hour SELECT key, to_timestamp({NOON - 3600}), 0, 0, 2 FROM sensor")
-    at(second, "0004")
+    migrated_to(second, "0004")
     with psycopg.connect(second, autocommit=True) as connection:
         connection.execute(
             """
@@ -330,7 +321,7 @@ def rows_of(dsn: str, table: str) -> list[tuple[Any, ...]]:
 
 def test_which_node_made_a_sensor_is_told_by_its_first_stream(second: str) -> None:
     """Who named it in the transaction that made it; not who came later, nor where a file or an import made it."""
-    at(second, "0008")
+    migrated_to(second, "0008")
     with psycopg.connect(second, autocommit=True) as connection:
         connection.execute(
             """

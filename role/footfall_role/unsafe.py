@@ -34,6 +34,9 @@ _KNOWN: Final = frozenset((
 
 _WORD: Final = r"[^\W\d_]+"
 
+_SHORTEST_PART: Final = 3
+"""Of a name so many letters on end tell something. A name that was rolled has single ones, and so has every secret."""
+
 _FEWEST_CHARACTERS: Final = 5
 """A secret of fewer different characters is a key that was held down."""
 
@@ -57,11 +60,11 @@ def is_guessable(secret: str, *names: str) -> bool:
 
     Capital letters, digits and signs around the words change nothing, and between them there need be none:
     ``Footfall123!`` and ``footfallfootfall`` are ``footfall``. Nothing at all is no secret, so it cannot be guessed
-    either.
+    either. Of the names those parts count that are words: ``city_a1b2c3`` is ``city``, and ``jo`` is ``jo``.
     """
     if not secret:
         return False
-    known = _KNOWN.union(*(re.findall(_WORD, name.casefold()) for name in names))
+    known = _KNOWN.union(*map(_parts, names))
     words = re.findall(_WORD, secret.casefold().replace("p@ssw0rd", "password"))
     if len(set(secret)) < _FEWEST_CHARACTERS:
         return True
@@ -69,6 +72,11 @@ def is_guessable(secret: str, *names: str) -> bool:
         rows = any(secret[step:] == secret[:-step] for step in range(1, _LONGEST_ROW + 1))
         return rows or len(secret) < _LONGEST_NUMBER
     return all(_is_made_of(word, known) for word in words)
+
+
+def _parts(name: str) -> list[str]:
+    found = re.findall(_WORD, name.casefold())
+    return found if len(found) == 1 else [part for part in found if len(part) >= _SHORTEST_PART]
 
 
 def _is_made_of(word: str, pieces: Iterable[str]) -> bool:

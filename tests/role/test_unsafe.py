@@ -66,6 +66,14 @@ def test_the_name_of_its_own_account_is_guessable() -> None:
     assert not is_guessable("saaleblick")
     assert is_guessable("saaleblick7", "saaleblick")
     assert is_guessable("jena_saaleblick", "Saaleblick-Jena")
+    assert is_guessable("jo2026", "jo")
+    assert not is_guessable("f7e1c0ffee", "footfall_c17f12e984d7_owner", "footfall_c17f12e984d7")
+
+
+@given(st.lists(st.text("abcdef0123456789-_", min_size=4, max_size=40), max_size=3))
+def test_a_secret_made_as_advised_is_not_guessable_from_a_name_that_was_rolled(names: list[str]) -> None:
+    """Such as that of a box with its serial number: each letter of it says nothing about the secret."""
+    assert not is_guessable("0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978", *names)
 
 
 @given(st.sampled_from(["footfall", "changeme", "geheim"]), st.text("0123456789-_.!?#+ ", max_size=12))

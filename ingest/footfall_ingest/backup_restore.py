@@ -223,6 +223,8 @@ class _Target:
             for (marked,) in server.execute(_MARKED, [_MARK, self._incoming]).fetchall():
                 if marked:
                     server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+            # Said, because a server notices a little late that a connection was closed, and the next may be quicker.
+            server.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK, self.name])
 
     def exchange(self, say: Say) -> str | None:
         """Give the new database the name, and the old one another; the name of the old one, None if there is none."""

@@ -58,25 +58,24 @@ class GuardedSettings(RoleSettings):
 def is_guessable(secret: str, *names: str) -> bool:
     """Whether `secret` is one of those that are tried first: words of `_KNOWN` or of `names`, or some digits.
 
-    Capital letters, digits and signs around the words change nothing, and between them there need be none:
-    ``Footfall123!`` and ``footfallfootfall`` are ``footfall``. Nothing at all is no secret, so it cannot be guessed
-    either. Of the names those parts count that are words: ``city_a1b2c3`` is ``city``, and ``jo`` is ``jo``.
+    Capital letters, digits and signs change nothing, and between the words there need be none: ``Footfall123!`` and
+    ``footfallfootfall`` are ``footfall``. Nothing at all is no secret, so it cannot be guessed either. A name counts as
+    a whole and by those parts of it that are words: of ``city_a1b2c3`` it is ``cityabc`` and ``city``.
     """
     if not secret:
         return False
-    known = _KNOWN.union(*map(_parts, names))
-    words = re.findall(_WORD, secret.casefold().replace("p@ssw0rd", "password"))
+    letters = "".join(re.findall(_WORD, secret.casefold().replace("p@ssw0rd", "password")))
     if len(set(secret)) < _FEWEST_CHARACTERS:
         return True
-    if not words:
+    if not letters:
         rows = any(secret[step:] == secret[:-step] for step in range(1, _LONGEST_ROW + 1))
         return rows or len(secret) < _LONGEST_NUMBER
-    return all(_is_made_of(word, known) for word in words)
+    return _is_made_of(letters, _KNOWN.union(*map(_pieces, names)))
 
 
-def _parts(name: str) -> list[str]:
-    found = re.findall(_WORD, name.casefold())
-    return found if len(found) == 1 else [part for part in found if len(part) >= _SHORTEST_PART]
+def _pieces(name: str) -> set[str]:
+    words = re.findall(_WORD, name.casefold())
+    return {"".join(words), *(word for word in words if len(word) >= _SHORTEST_PART)}
 
 
 def _is_made_of(word: str, pieces: Iterable[str]) -> bool:

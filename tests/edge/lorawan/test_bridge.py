@@ -23,7 +23,7 @@ from edge.lorawan.counters import elsys, message, pcr2, topic, vs133
 from footfall_contract.report import SlotReport
 from footfall_demo.broker import Broker
 from footfall_edge.clock import Clock, Moment
-from footfall_edge.events import Events, Heard
+from footfall_edge.events import Events, Heard, Opened
 from footfall_edge.framer import LineCounts
 from footfall_edge.lorawan import bridge
 from footfall_edge.lorawan.session import UplinkFrame, receipt
@@ -237,13 +237,19 @@ def test_a_message_is_acknowledged_when_all_its_sensors_have_it(
     server.sends(vs133((1, 1), 1) + vs133((9, 9), 2), 85)
 
     def life(receipts: list[str]) -> set[int]:
-        """A subscriber that writes these; the frame counters of what it heard in a row."""
+        """A subscriber that writes these; the frame counters of what it heard in a row.
+
+        It leaves when both lines are open. The broker says what it kept before it answers the subscription, and a
+        socket that is closed with that answer unread is reset: the broker may never see the acknowledgement then.
+        """
         events: Events = SimpleQueue()
         with bridge.subscribed(settings, events, Clock()) as subscriber:
             heard: list[Heard] = []
-            while len(heard) < 2:
+            opened: set[str] = set()
+            while len(heard) < 2 or len(opened) < 2:
                 event = events.get(timeout=20)
                 heard += [event] if isinstance(event, Heard) else []
+                opened |= {event.sensor} if isinstance(event, Opened) else set()
             subscriber.write([(name, receipt(1)) for name in receipts])
         frames = [frame for one in heard for frame in one.frames if isinstance(frame, UplinkFrame)]
         assert {one.sensor for one in heard} == {"1-1", "2-1"}

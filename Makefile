@@ -50,7 +50,7 @@ format: ## put the code into the house format
 
 bench: ## measure speed, memory and size against named peers (ARGS=report makes docs/performance.md)
 	@$(PYTHON) tools/setup.py test --venv $(VENV)
-	@$(BIN)/python -m bench $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 screenshots: ## pictures of every page in dist/screenshots (ARGS="FOLDER --page now --url http://…")
 	@$(PYTHON) tools/setup.py test --venv $(VENV)

@@ -26,6 +26,7 @@ NAMES = (
     "disk",
     "api",
     "things",
+    "questions",
     "pages",
 )
 RESULTS = ROOT / "bench" / "results"

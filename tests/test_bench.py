@@ -30,7 +30,7 @@ def _bench(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, "-m", "bench", *words],
         cwd=ROOT,
-        env={**clean, **environment},
+        env={**clean, "PYTHONPATH": str(ROOT / "tests"), **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -62,6 +62,7 @@ def _tiny(name: str, folder: Path, server: DatabaseServer) -> dict[str, Any]:
         "pages",
         pytest.param("api", marks=pytest.mark.full),
         pytest.param("things", marks=pytest.mark.full),
+        pytest.param("questions", marks=pytest.mark.full),
         pytest.param("city", marks=pytest.mark.full),
         pytest.param("workers", marks=pytest.mark.full),
     ],

@@ -37,7 +37,11 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The large counts run where they are asked for by name (`-m full`), and have time; their small versions always."""
+    """The large counts run where they are asked for by name (`-m full`), and have time; their small versions always.
+
+    They begin first: one of some minutes that began last would run alone while the other workers have nothing to do.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("full") is None)
     large = [item for item in items if item.get_closest_marker("full")]
     asked = "full" in config.getoption("-m", "")
     for item in large:

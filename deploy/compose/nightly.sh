@@ -25,6 +25,7 @@ esac
 
 child=
 stop() {
+    [ "$child" != starting ] || child=${!-} # asked to stop before its number was noted
     [ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child"; }
     exit 0
 }
@@ -32,6 +33,7 @@ trap stop TERM INT
 
 # In the background, so that a signal is heard at once; the status is the command's.
 run() {
+    child=starting
     "$@" &
     child=$!
     wait "$child"

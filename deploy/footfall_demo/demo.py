@@ -42,13 +42,13 @@ from footfall_ingest.stations import StationsError, apply_stations, stored
 from footfall_ingest.stations_file import Station
 
 _DAY_S = 86_400
-_START_S = 60.0
+_START_S = 180.0
 """How long a process may take to answer for the first time."""
 _HOPELESS = 3
 """A process that died so often before it answered is not going to."""
 
 
-_CONNECTED = "footfall_ingest_broker_connected 1.0"
+_CONNECTED = "footfall_ingest_subscribed 1.0"
 """What ingest's metrics say once it receives."""
 
 

@@ -29,7 +29,7 @@ from footfall_role.settings import MqttSettings
 VISITOR: Final = "footfall-nodes"
 
 _RELOAD_S: Final = 60
-_ANSWER_S: Final = 5.0
+_ANSWER_S: Final = 15.0
 _AGAIN_S: Final = 0.2
 
 

@@ -33,7 +33,7 @@ def test_ready_means_that_it_answers(manager: Manager, config: Path, tmp_path: P
         "footfall_api", "--config", str(config), log=tmp_path / "log", environment=manager.environment
     ) as process:
         manager.wait_for("READY=1")
-        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
         assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).status_code == 503
         manager.lives(2)
         process.terminate()

@@ -12,6 +12,9 @@ import httpx
 
 from footfall_testing.waiting import wait_until
 
+PATIENCE_S = 60
+"""How long a process may take to come or go on a machine that does other things, too."""
+
 
 def with_tests() -> dict[str, str]:
     """The environment for a Python program of the tests: it can import what they can."""
@@ -32,19 +35,25 @@ class ApiProcess:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        found = wait_until(lambda: re.search(r"url=(\S+)", "".join(self.log)), what="the address in the log")
-        self.url = found[1]
-        wait_until(self._ready, what="the API to be ready")
+        try:
+            found = wait_until(
+                lambda: re.search(r"url=(\S+)", "".join(self.log)), timeout=PATIENCE_S, what="the address in the log"
+            )
+            self.url = found[1]
+            wait_until(self._ready, timeout=PATIENCE_S, what="the API to be ready")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
         finally:
             self.process.kill()
-        self._reader.join(10)
+        self._reader.join(PATIENCE_S)
         assert self.process.stderr is not None
         self.process.stderr.close()
 
@@ -54,6 +63,6 @@ class ApiProcess:
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=PATIENCE_S).status_code == 200
         except httpx.TransportError:
             return False

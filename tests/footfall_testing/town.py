@@ -85,7 +85,7 @@ class Town:
     def order(self, **order: Any) -> list[dict[str, Any]]:
         """Tell the counter something; how it is then, nothing if it does not answer."""
         try:
-            answer = request(self.folder / "sim" / "control.sock", {"sensor": SENSOR, **order}, timeout_s=5)
+            answer = request(self.folder / "sim" / "control.sock", {"sensor": SENSOR, **order}, timeout_s=60)
         except (OSError, OrderError):
             return []
         assert answer.get("ok"), answer

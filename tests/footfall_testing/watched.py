@@ -216,6 +216,6 @@ class Program:
 
 
 def lines_of_json(text: str) -> Iterator[dict[str, Any]]:
-    """The objects of a log."""
-    for line in text.splitlines():
+    """The objects of a log; of one that is being written to, without the line that has not ended."""
+    for line in text[: text.rfind("\n") + 1].splitlines():
         yield json.loads(line)

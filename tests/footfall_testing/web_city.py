@@ -67,15 +67,15 @@ def noon_zone(now: datetime | None = None) -> str:
     return f"Etc/GMT{-(6 if 3 <= ahead <= 5 else ahead):+d}"
 
 
-def at_noon(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same stations where it is noon now."""
-    zone = noon_zone()
+def at_noon(features: list[dict[str, Any]], zone: str | None = None) -> list[dict[str, Any]]:
+    """The same stations where it is noon now, or in that zone."""
+    zone = zone or noon_zone()
     return [{**found, "properties": {**found["properties"], "timezone": zone}} for found in features]
 
 
-def midnight_at_noon() -> datetime:
-    """When today began where it is noon now."""
-    return datetime.now(ZoneInfo(noon_zone())).replace(hour=0, minute=0, second=0, microsecond=0)
+def midnight(zone: str) -> datetime:
+    """When today began in that zone."""
+    return datetime.now(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 # A process that has read all the program's modules and only forks: an API of its own for each test in no time.

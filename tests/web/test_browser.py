@@ -30,7 +30,8 @@ from footfall_testing.web_city import (
     CityMaker,
     at_noon,
     feature,
-    midnight_at_noon,
+    midnight,
+    noon_zone,
     this_minute,
 )
 from footfall_testing.windows import SIZES, Browse, needs_chromium, violations, wider_than_the_screen
@@ -73,13 +74,14 @@ class Town:
     @classmethod
     def built(cls, make_city: CityMaker, folder: Path) -> "Town":
         """A town that has counted up to the running minute."""
-        city = make_city(at_noon(JENA), map={"streets": str(streets_file(folder))})
-        midnight, now_s = midnight_at_noon(), this_minute()
+        zone = noon_zone()  # once: while the city is made, the hour may change
+        city = make_city(at_noon(JENA, zone), map={"streets": str(streets_file(folder))})
+        began, now_s = midnight(zone), this_minute()
         for weeks in (1, 2, 3):
-            start_s = int((midnight - timedelta(weeks=weeks)).timestamp()) - 60 * MINUTE_S
+            start_s = int((began - timedelta(weeks=weeks)).timestamp()) - 60 * MINUTE_S
             for station in ("markt", "holzmarkt", "kirchplatz", "loebderstrasse"):
                 city.count(station, start_s, {0: 1}, minutes=25 * 60)
-        start_s = int(midnight.timestamp())
+        start_s = int(began.timestamp())
         city.count("markt", start_s, {0: 3, 1: 2}, minutes=(now_s - start_s) // MINUTE_S)
         city.count("holzmarkt", now_s - 1500 * MINUTE_S, {}, minutes=1500)
         city.count("kirchplatz", now_s - 50 * MINUTE_S, {0: 4}, minutes=20)

@@ -68,7 +68,7 @@ class PtyLine:
         self._received = bytearray()
         self._master: int | None = None
         self._far = -1
-        self._name = ""
+        self._name = self._target = ""
         # Seconds for which the next frame is to stop in its middle; when a frame that stopped goes on.
         self._pause_s = 0.0
         self._stopped_until = -math.inf
@@ -106,14 +106,15 @@ class PtyLine:
         self._pumped_at = self._consumed_at = now
         self._credit = 0.0
         self._expected = 0
-        _point(self.link, name)
+        self._target = _by_way_of_us(self._far) or name
+        _point(self.link, self._target)
 
     def unplug(self) -> None:
         """Disappear, link and all; a host that has the line open gets an error."""
         if self._master is None:
             return
         with suppress(OSError):
-            if str(self.link.readlink()) == self._name:  # not that of another simulator
+            if str(self.link.readlink()) == self._target:  # not that of another simulator
                 self.link.unlink()
         os.close(self._far)
         os.close(self._master)
@@ -244,6 +245,16 @@ def _open_raw() -> tuple[int, int, str]:
     fcntl.ioctl(master, termios.TIOCPKT, array.array("i", [1]))  # the kernel tells when the far end is flushed
     os.set_blocking(master, False)
     return master, far, os.ttyname(far)
+
+
+def _by_way_of_us(descriptor: int) -> str | None:
+    """A path to what is open here that is gone with this process, however it ends; None where there is none.
+
+    The kernel gives the number of a pseudo-terminal whose holder was killed to the next one that is made. By its number
+    a link that was left behind would lead a host to a line of somebody else.
+    """
+    path = f"/proc/{os.getpid()}/fd/{descriptor}"
+    return path if Path(path).is_symlink() else None
 
 
 def _point(link: Path, target: str) -> None:

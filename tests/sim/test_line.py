@@ -1,6 +1,9 @@
 """The pseudo-terminal: raw from the first byte, paced, forgetful, behind one path whatever is plugged."""
 
+import gc
 import os
+import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -236,7 +239,7 @@ def test_replug_comes_back_under_another_number(line: PtyLine) -> None:
         line.unplug()
         line.plug(turn)
         assert line.device != before
-        assert str(line.link.readlink()) == line.device
+        assert str(line.link.resolve()) == line.device
         with serial.Serial(str(line.link), 115_200, timeout=0.1) as host:
             line.send(b"here")
             line.pump(turn + 0.5)
@@ -251,8 +254,40 @@ def test_a_link_left_by_a_killed_simulator_is_replaced(tmp_path: Path) -> None:
     line = PtyLine(link, baud=9600)
     line.plug(0)
 
-    assert str(link.readlink()) == line.device
+    assert str(link.resolve()) == line.device
     line.unplug()
+
+
+HELD = """
+import sys, time
+from pathlib import Path
+from footfall_sim.line import PtyLine
+PtyLine(Path(sys.argv[1]), baud=9600).plug(0)
+print("there", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no other path to a terminal than its number")
+def test_the_link_of_a_killed_simulator_leads_to_nobody_elses_line(tmp_path: Path) -> None:
+    """Its number is given to the next terminal that is made, which may be another simulator's."""
+    link = tmp_path / "counter"
+    with subprocess.Popen([sys.executable, "-c", HELD, str(link)], stdout=subprocess.PIPE) as simulator:
+        assert simulator.stdout is not None
+        assert simulator.stdout.readline() == b"there\n"
+        device = link.resolve()
+        assert device.exists()
+        simulator.kill()
+    others = []
+    try:
+        # Another process may be given the number instead; then there is nothing that the link could lead to here.
+        while not device.exists() and len(others) < 200:
+            others += os.openpty()
+        assert link.is_symlink()
+        assert not link.exists()
+    finally:
+        for other in others:
+            os.close(other)
 
 
 def test_a_file_or_device_in_the_place_of_the_link_is_left_alone(tmp_path: Path) -> None:
@@ -274,13 +309,14 @@ def test_unplugging_leaves_the_link_of_another_simulator(tmp_path: Path) -> None
     second.plug(0)
     first.unplug()
 
-    assert str(link.readlink()) == second.device
+    assert str(link.resolve()) == second.device
     second.unplug()
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     """Plugging and unplugging a hundred times leaves as many files open as before."""
     line = PtyLine(tmp_path / "counter", baud=9600)
+    gc.collect()  # what earlier tests have left open and nobody holds any more is not to go meanwhile
     before = open_files()
     for _ in range(100):
         line.plug(0)

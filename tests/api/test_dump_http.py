@@ -369,7 +369,7 @@ class Remote(io.RawIOBase):
     """A file elsewhere, of which only what is needed is fetched."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client()
+        self._client = httpx.Client(timeout=60)
         self._url = url
         self._position = 0
         head = self._client.head(url)
@@ -418,7 +418,7 @@ def test_readers_fetch_over_the_network(city: City, database: str, tmp_path: Pat
     year = f"{begin.year}"
 
     with ApiProcess(config) as process:
-        package = httpx.get(f"{process.url}/files/", follow_redirects=True).json()
+        package = httpx.get(f"{process.url}/files/", follow_redirects=True, timeout=60).json()
         assert f"counts-15min-{year}-parquet" in {resource["name"] for resource in package["resources"]}
         with Remote(f"{process.url}/files/counts/15min/{year}.parquet") as remote:
             table = pq.read_table(pa.PythonFile(remote, mode="r"), columns=["direction", "count"])
@@ -428,9 +428,9 @@ def test_readers_fetch_over_the_network(city: City, database: str, tmp_path: Pat
             == sum(row["count"] or 0 for row in parquet_rows(folder / f"counts/15min/{year}.parquet"))
             > 0
         )
-        with httpx.stream("GET", f"{process.url}/files/counts/1h/{year}.csv.gz") as answer:
+        with httpx.stream("GET", f"{process.url}/files/counts/1h/{year}.csv.gz", timeout=60) as answer:
             (tmp_path / "got.csv.gz").write_bytes(b"".join(answer.iter_raw()))
-        head = httpx.head(f"{process.url}/files/counts/1h/{year}.csv.gz")
+        head = httpx.head(f"{process.url}/files/counts/1h/{year}.csv.gz", timeout=60)
         assert int(head.headers["Content-Length"]) == (tmp_path / "got.csv.gz").stat().st_size
         assert head.headers["ETag"] == f'"{sha256((tmp_path / "got.csv.gz").read_bytes()).hexdigest()}"'
     (total,) = duckdb.sql(f"SELECT sum(count) FROM '{tmp_path / 'got.csv.gz'}'").fetchall()

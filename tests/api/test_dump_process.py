@@ -106,13 +106,15 @@ def test_killed_at_any_moment_it_ends_with_the_same_files(config: Path, tmp_path
 
 def test_a_run_that_was_killed_is_gone_on_with(config: Path, tmp_path: Path) -> None:
     """What it had written is not written again."""
-    files = tmp_path / "files"
-    with begun("--config", config, "dump", files) as process:
-        assert process.stderr is not None
-        for _ in range(3):  # the third line comes after the first file was noted down
-            process.stderr.readline()
-        process.send_signal(signal.SIGKILL)
-        process.wait(20)
+    for number in range(20):  # until one was struck before it was done
+        files = tmp_path / f"files-{number}"
+        with begun("--config", config, "dump", files) as process:
+            assert process.stderr is not None
+            for _ in range(3):  # the third line comes after the first file was noted down
+                process.stderr.readline()
+            process.send_signal(signal.SIGKILL)
+            if process.wait(60) == -signal.SIGKILL and "SHA256SUMS" not in list(visible(files)):
+                break
     written = {name: stamp for name, stamp in stamps(files).items() if name.startswith("counts/15min/")}
     assert written
     assert "SHA256SUMS" not in list(visible(files))
@@ -246,13 +248,18 @@ def test_a_database_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_a_second_process_is_refused(config: Path, tmp_path: Path) -> None:
     """It says which process is at work; the first goes on."""
-    with begun("--config", config, "dump", tmp_path / "files") as process:
-        assert process.stderr is not None
-        process.stderr.readline()
-        process.send_signal(signal.SIGSTOP)
-        second = footfall_api("--config", config, "dump", tmp_path / "files")
-        process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=20)
+    for number in range(20):  # until one was stopped before it was done
+        files = tmp_path / f"files-{number}"
+        with begun("--config", config, "dump", files) as process:
+            assert process.stderr is not None
+            process.stderr.readline()
+            process.send_signal(signal.SIGSTOP)
+            at_work = "SHA256SUMS" not in list(visible(files))
+            second = footfall_api("--config", config, "dump", files)
+            process.send_signal(signal.SIGCONT)
+            process.communicate(timeout=60)
+        if at_work:
+            break
 
     assert second.returncode == 1
     assert f"another footfall-api dump (process {process.pid}) is at work in" in second.stderr

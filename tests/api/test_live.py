@@ -146,7 +146,7 @@ def test_open_streams_do_not_hold_up_the_end(served: ApiProcess, number: signal.
 
 def test_logs_do_not_name_readers(served: ApiProcess) -> None:
     """Who reads what is nobody's business: no addresses, no request lines."""
-    httpx.get(f"{served.url}/api/v1/stations/markt/counts?from=2026-01-01")
+    httpx.get(f"{served.url}/api/v1/stations/markt/counts?from=2026-01-01", timeout=60)
     served.process.send_signal(signal.SIGTERM)
     served.process.wait(20)
     served._reader.join(20)  # the log is whole

@@ -383,6 +383,7 @@ def clean() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("FOOTFALL_")}
 
 
+@pytest.mark.timeout(300)
 def test_killed_between_batches_it_ends_with_everything(
     city: City, other: ContextBroker, config: Path, tmp_path: Path, public_api: Api
 ) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import psycopg
 import pytest
@@ -209,5 +209,6 @@ def test_whatever_is_asked_is_answered_without_a_fault(
     if response.status_code >= 400:
         kind = response.headers["Content-Type"]
         assert kind == "application/problem+json" or (html and kind.startswith("text/html")), response.text
-    assert [secret for secret in SECRETS[1:-1] if secret in response.text] == []
+    asked = unquote(str(response.request.url))  # a problem repeats it, and there may be such words in it
+    assert [secret for secret in SECRETS[1:-1] if secret in response.text and secret not in asked] == []
     assert not re.search(r"\b0x[0-9a-f]{8}", response.text), "an address in memory"

@@ -185,6 +185,7 @@ def run_machine(dsn: str, folder: Path, examples: int, steps: int) -> None:
     )
 
 
+@pytest.mark.timeout(600)
 def test_any_sequence_of_faults(database: str, tmp_path: Path) -> None:
     """Whatever happens in whatever order: once everything runs again, stored is what was reported, exactly."""
     run_machine(database, tmp_path, examples=12, steps=30)

@@ -18,7 +18,7 @@ FAST = 15.0
 LONGEST_STEP_S = 0.02
 """A thread that had to wait does not let a fast radar make up for it."""
 UNREAD = 1000
-PATIENCE_S = 0.5
+PATIENCE_S = 2.0
 """So long a fast radar waits for a host that has so many bytes still to read. The real one is never that fast."""
 APART_S = 3.0
 """Seconds between two people in front of a radar, by its own clock: one at a time."""
@@ -48,7 +48,7 @@ def modbus(**device: Any) -> Kind:
     driver = {"slave": 1, "in": {"register": 0, "width_bits": 32}, "out": {"register": 2, "width_bits": 32}}
     if "uptime_address" in device:
         driver["uptime"] = {"register": device["uptime_address"]}
-    fast = {"poll_s": 0.2, "answer_s": 0.3, "baud": 19_200}
+    fast = {"poll_s": 0.2, "answer_s": 0.9, "baud": 19_200}
     return Kind(
         {"protocol": "modbus", "modbus": {"memory": "ram"} | device},
         {"driver": "modbus"} | driver | fast | TOTALS_DRIVER,

@@ -315,7 +315,7 @@ def test_probe_of_a_live_line_takes_nothing_from_it(link: Path, capsys: pytest.C
         wait_until(lambda: counter.waiting, what="an interval in the device")
         before = counter.waiting
 
-        assert main(["probe", "--port", str(link), "--driver", "reference", "--for", "4", "--json"]) == 0
+        assert main(["probe", "--port", str(link), "--driver", "reference", "--for", "8", "--json"]) == 0
         assert counter.waiting >= before
 
     found = json.loads(capsys.readouterr().out)

@@ -127,7 +127,8 @@ def grow(path: Path) -> Path:
     with Outbox.open(path, machine="this") as outbox:
         fill(outbox, 2)
         for sensor in SENSORS:
-            outbox.number(sensor, uuid4(), closed_until=NOON + 130_900, every_s=10, most=500, now_s=NOON + 300_000)
+            stream = UUID(int=2 * 10**6 + SENSORS.index(sensor))  # the file is to be the same each time
+            outbox.number(sensor, stream, closed_until=NOON + 130_900, every_s=10, most=500, now_s=NOON + 300_000)
             later = [Piece(NOON + 130_000 + 10 * n, 10, 500, ((0, 1, 3),)) for n in range(30)]
             outbox.book([Entry(sensor, tuple(later), None)])
             for device in range(0, 120, 3):

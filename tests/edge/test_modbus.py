@@ -729,7 +729,7 @@ def test_a_slave_of_pymodbus_is_probed(capsys: pytest.CaptureFixture[str], echo:
     options = ["slave = 3", "poll_s = 0.2", "answer_s = 10", *tables]
 
     with Peer(echo=echo) as port:
-        argv = ["probe", "--json", "--driver", "modbus", "--port", port, "--for", "4"]
+        argv = ["probe", "--json", "--driver", "modbus", "--port", port, "--for", "10"]
         assert main([*argv, *(word for option in options for word in ("--set", option))]) == 0
 
     found = json.loads(capsys.readouterr().out)
@@ -741,7 +741,7 @@ def test_a_slave_of_pymodbus_is_probed(capsys: pytest.CaptureFixture[str], echo:
 def test_a_refusal_of_pymodbus_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
     """A register that the slave does not have."""
     with Peer(echo=False) as port:
-        argv = ["probe", "--driver", "modbus", "--port", port, "--for", "3", "--set", "slave = 3"]
+        argv = ["probe", "--driver", "modbus", "--port", port, "--for", "10", "--set", "slave = 3"]
         assert main([*argv, "--set", "answer_s = 10", "--set", "in = {register = 17000}"]) == 0
 
     assert "slave 3 refuses register 17000 by function 3: illegal data address" in capsys.readouterr().out

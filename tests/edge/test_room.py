@@ -378,6 +378,7 @@ def test_whatever_comes_when_all_is_counted_once_and_ingest_takes_it(moves: list
     assert sum(report.total for report in reports) == passed
 
 
+@pytest.mark.timeout(400)
 def test_a_kill_while_slots_become_coarser_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Killed with SIGKILL at each SQL statement in turn: the sums in the outbox and its reports are the same."""
     done = subprocess.run(
@@ -385,7 +386,7 @@ def test_a_kill_while_slots_become_coarser_loses_and_doubles_nothing(tmp_path: P
         check=True,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         env=with_tests(),
     )
     runs = int(done.stdout)

@@ -155,6 +155,7 @@ def killed_at(path: Path, number: int) -> int:
     os._exit(0)
 
 
+@pytest.mark.timeout(400)
 def test_a_kill_at_any_statement_of_the_migration_leaves_a_usable_file(tmp_path: Path) -> None:
     """Killed with SIGKILL before each statement in turn: the next start has everything."""
     run = status = -1

@@ -178,7 +178,7 @@ def test_a_port_at_which_nobody_answers_is_said(
     monkeypatch.setattr(ti_command, "ANSWER_S", 0.3)
     with pytest.raises(OSError, match=r"'sensorStop' was not echoed within 0\.3 s .*is it the command port"):
         driver(mute.port).rouse()
-    monkeypatch.setattr(ti_command, "ANSWER_S", 3.0)  # this one has to say what it says
+    monkeypatch.setattr(ti_command, "ANSWER_S", 10.0)  # this one has to say what it says
     with pytest.raises(OSError, match=r"'flushCfg' was echoed and not answered .*flushCfg working mmwDemo"):
         driver(stuck.port).rouse()
 

@@ -149,7 +149,7 @@ class City:
         """The log of each program that was ever started."""
         return {name: program.log for name, program in self.programs.items() if program.log.exists()}
 
-    def stop(self, timeout_s: float = 15) -> dict[str, int | None]:
+    def stop(self, timeout_s: float = 60) -> dict[str, int | None]:
         """Ask edges, aggregators and sensors to end in good order; how each of them ended."""
         names = [*self.layout.edges, *self.layout.aggregators, SIMULATOR]
         for name in names:

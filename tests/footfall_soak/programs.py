@@ -66,11 +66,13 @@ class Program:
             return
         # Stopped first, so that it does not start others while it is being looked at.
         self.send(signal.SIGSTOP)
-        for child in self.children():
+        children = self.children()
+        for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         self.process.kill()
         self.process.wait(30)
+        psutil.wait_procs(children, 30)  # until they are gone PostgreSQL's memory is in use, and it would not start
 
     def children(self) -> list[psutil.Process]:
         """Its child processes."""

@@ -23,7 +23,7 @@ from footfall_testing.waiting import wait_until
 TURN_S: Final = 0.05
 LOOK_S: Final = 1.0
 PROGRESS_S: Final = 5.0
-BEGIN_WITHIN_S: Final = 20.0
+BEGIN_WITHIN_S: Final = 60.0
 """A fault that cannot begin (what it strikes is still starting) is tried for so long."""
 DOOM_WITHIN_S: Final = 60.0
 """A process that was told to die at a statement and has not come there is killed."""

@@ -895,9 +895,11 @@ def test_somebody_who_is_about_to_leave_is_waited_for(
     archive = backed_up(run, plain, folder)
     looks = []
 
-    def pause(_seconds: float) -> None:
-        looks.append(plain.passages())  # with one more connection, which goes as well
-        somebody.close()
+    def pause(seconds: float) -> None:
+        if not looks:
+            looks.append(plain.passages())  # with one more connection, which goes as well
+            somebody.close()
+        time.sleep(seconds)
 
     monkeypatch.setattr(backup_restore, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
     with psycopg.connect(plain.dsn, application_name="psql") as somebody:
@@ -949,6 +951,9 @@ def test_a_restore_that_is_killed_leaves_the_database_as_it_was(  # noqa: PLR091
     wait_until(hold.exists, timeout=60, what="pg_restore to be there")
     process.kill()
     process.communicate()
+    holding = "SELECT FROM pg_stat_activity WHERE application_name = 'footfall-ingest restore' AND datname = %s"
+    of_it = [urlsplit(place.server.maintenance).path.lstrip("/")]
+    wait_until(lambda: not place.ask(holding, of_it), what="the server to see that it is gone, with its lock")
 
     assert place.passages() == {"markt-1": 8}
     assert place.epoch() == before

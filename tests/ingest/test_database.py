@@ -88,19 +88,22 @@ def test_a_slow_server_gets_done(database: str) -> None:
 def test_what_takes_too_long_time_and_again_is_given_up_where_that_is_wanted(database: str, idle_ms: int) -> None:
     """Whoever lost patience: we, or the server, which hears nothing in a transaction. Each time it has more time."""
     dsn = make_conninfo(database, options=f"-c idle_in_transaction_session_timeout={idle_ms or 60_000}")
-    began = []
+    late = []
 
     def dawdle(connection: Connection) -> None:
-        began.append(1)
         with connection.transaction():
             connection.execute("SELECT 1")
             time.sleep(1 if idle_ms else 5)
             connection.execute("SELECT 1")
 
-    with Database(dsn, threading.Event(), answer_s=60 if idle_ms else 0.5) as found, pytest.raises(TooLongError):
+    answer_s = 60 if idle_ms else 0.5
+    with (
+        Database(dsn, threading.Event(), lambda: late.append(1), answer_s=answer_s) as found,
+        pytest.raises(TooLongError),
+    ):
         found.run(dawdle, tries=2)
 
-    assert len(began) == 2
+    assert len(late) == 2
 
 
 def test_a_peer_that_is_gone_is_noticed_in_half_a_minute(database: str) -> None:

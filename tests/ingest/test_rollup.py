@@ -369,7 +369,7 @@ def test_killed_at_any_statement_nothing_is_lost(
 
 def metrics_at(port: int) -> str:
     """What Prometheus is told."""
-    return httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
 
 
 def test_the_process_sums_up_by_itself(mosquitto: Broker, database: str, unique: str) -> None:

@@ -156,11 +156,12 @@ def run_and_strike(broker: Broker, dsn: str, unique: str, folder: Path, *, numbe
     assert_exact(dsn, senders)
 
 
+@pytest.mark.timeout(400)
 def test_members_that_die_at_any_moment_lose_and_double_nothing(
     own_broker: Broker, database: str, unique: str, tmp_path: Path
 ) -> None:
     """Killed at once, before a commit and between commit and acknowledgement, of three, again and again."""
-    run_and_strike(own_broker, database, unique, tmp_path, number=100, seed=3)
+    run_and_strike(own_broker, database, unique, tmp_path, number=160, seed=3)
 
 
 @pytest.mark.full
@@ -194,7 +195,7 @@ def test_members_that_are_stopped_lose_the_nodes_no_time(
         wait_until(lambda: sender.settled, timeout=60, what="notices for everything")
 
     # On a slow machine a notice may be later than the sender's patience; a share that a member takes along is more.
-    assert sender.sent <= 8 * 250 * 1.05 + early
+    assert sender.sent <= 8 * 250 * 1.25 + early
     assert_exact(database, [sender])
 
 

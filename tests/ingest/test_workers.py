@@ -58,7 +58,7 @@ def program(settings: IngestSettings, folder: Path, *words: str) -> Iterator[Pro
 def is_subscribed(port: int) -> bool:
     """Whether the worker with this metrics port receives reports."""
     try:
-        return "footfall_ingest_subscribed 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        return "footfall_ingest_subscribed 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
     except httpx.TransportError:
         return False
 
@@ -117,7 +117,7 @@ def test_workers_share_the_work_and_a_dead_one_comes_back(
 
 
 def _value(port: int, name: str) -> float:
-    text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
     found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
     assert found
     return float(found[1])

@@ -3,7 +3,7 @@
 import socket
 import socketserver
 import threading
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPException
 from urllib.request import urlopen
 
@@ -64,7 +64,8 @@ def test_who_says_nothing_takes_a_place_for_a_while_only(port: int, monkeypatch:
         ]
         silent[-1].settimeout(20)
         assert silent[-1].recv(1) == b"", "one too many is hung up on"
-        assert threading.active_count() <= before + metrics_port.MOST_AT_ONCE
+        most = before + metrics_port.MOST_AT_ONCE  # a thread gives its place back a moment before it ends
+        wait_until(lambda: threading.active_count() <= most, what="no more threads than places")
 
         wait_until(lambda: answers(port), what="an answer")
 
@@ -82,7 +83,7 @@ def test_who_says_it_a_byte_at_a_time_is_hung_up_on(port: int, monkeypatch: pyte
             return False
 
         connection.sendall(b"GET /metrics HTTP/1.0\r\nX: ")
-        wait_until(drip, every=0.1, timeout=5, what="the end of the connection")
+        wait_until(drip, every=0.1, what="the end of the connection")
     assert answers(port)
 
 
@@ -108,8 +109,9 @@ def test_a_thread_that_cannot_be_started_takes_no_place(port: int, monkeypatch: 
 def test_nonsense_is_no_end(port: int, sent: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     """Nor is it said anywhere: it could fill the log."""
     with closing(socket.create_connection(("127.0.0.1", port))) as connection:
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it may have answered and hung up before it had read all
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
         connection.settimeout(20)
         try:
             answer = b"".join(iter(lambda: connection.recv(4096), b""))

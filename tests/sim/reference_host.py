@@ -4,6 +4,7 @@
 """
 
 import struct
+import termios
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -62,9 +63,14 @@ def time_is(utc_ms: int) -> bytes:
 HELLO_REQUEST = message(0x83)
 
 
+def is_sound(content: bytes) -> bool:
+    """Whether its check sum is right."""
+    return len(content) >= 4 and struct.unpack("<H", content[-2:])[0] == crc16(content[:-2])
+
+
 def parse(content: bytes) -> dict[str, Any] | None:
     """A device's message by the names of the byte tables; None if it must be dropped."""
-    if len(content) < 4 or struct.unpack("<H", content[-2:])[0] != crc16(content[:-2]) or content[0] != 1:
+    if not is_sound(content) or content[0] != 1:
         return None
     kind, body = content[1], content[2:-2]
     try:
@@ -211,7 +217,7 @@ class PortHost:
             answer = self.book.feed(data)
             if answer:
                 self.send(answer)
-        except (OSError, serial.SerialException):
+        except (OSError, serial.SerialException, termios.error):  # the last lets pyserial through
             self.close()
             time.sleep(0.01)
 

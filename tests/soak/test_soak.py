@@ -18,7 +18,7 @@ from footfall_soak.soak import Options, Result, Soak
 
 pytestmark = [
     pytest.mark.xdist_group("soak"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(find_mosquitto() is None, reason="the soak strikes mosquitto, which is not installed"),
 ]
 

@@ -181,7 +181,7 @@ def test_everything_that_is_wrong_is_named_with_what_to_do(bad: City) -> None:
     assert "10 Dinge brauchen Aufmerksamkeit" in said
     assert "Dort angeschlossen: johannisstrasse-1, kirchplatz-1, wagnergasse-1" in said
     assert "(vor 3 Stunden)" in said
-    assert "(vor 12 Minuten)" in said
+    assert re.search(r"\(vor 1[2-9] Minuten\)", said)
     assert "could not open the &lt;port&gt;" in said
     assert "neutor-1" in said
     assert "An einer Zählstelle ist kein Sensor eingebaut: Saaltor." in said

@@ -1,4 +1,4 @@
-"""``make bench``, ``python -m bench NAME …`` for some of the benchmarks, ``python -m bench report`` for the page."""
+"""``make bench``, ``PYTHONPATH=tests python -m bench NAME …`` for some, ``python -m bench report`` for the page."""
 
 import argparse
 import dataclasses

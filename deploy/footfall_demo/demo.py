@@ -48,7 +48,7 @@ _HOPELESS = 3
 """A process that died so often before it answered is not going to."""
 
 
-_CONNECTED = "footfall_ingest_subscribed 1.0"
+_SUBSCRIBED = "footfall_ingest_subscribed 1.0"
 """What ingest's metrics say once it receives."""
 
 
@@ -300,7 +300,7 @@ class Demo:
             start(self._role("sim", "sim", Stage.SENSORS, wiring))
         # A report that is sent before anybody listens is lost in the broker, and sent again only half a minute later.
         metrics = f"http://127.0.0.1:{wiring.metrics['ingest']}/metrics"
-        self._await("ingest", lambda: _CONNECTED in (_answer(metrics) or ""))
+        self._await("ingest", lambda: _SUBSCRIBED in (_answer(metrics) or ""))
         if self._plan.options.sensors:
             # A box that finds its lines missing would say so, and look again only after a while.
             self._await("sim", lambda: all(wiring.line(counter.sensor).exists() for counter in COUNTERS))

@@ -214,9 +214,9 @@ def test_every_door_gives_the_same_numbers(town: Town, question: tuple[str, dict
 # -- what is not public ------------------------------------------------------------------------------------------------
 
 MARK = 791_937
-MARKED = re.compile(r"(?<![\w.])791[.,]?937(?!\w)")
-"""It, as a number of its own: clocks and sums have such digits somewhere."""
 """No number of a city that has nothing else; where it is found, it was given away."""
+MARKED = re.compile(r"(?<![\w.])791[.,]?937(?!\w)")
+"""It as a number of its own: clocks and sums have such digits somewhere."""
 
 
 def walk(api: Api, files: Path) -> Iterator[tuple[str, str]]:
